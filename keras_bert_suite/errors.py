@@ -1,0 +1,99 @@
+"""Exception types and the few checks that every floor above shares.
+
+An error says its subject, the rule, what was received and the remedy, on one
+line. Edges (files, checkpoints, the command line) add the path and, where
+there is one, the line number.
+"""
+
+import importlib
+
+__all__ = [
+    "ArtifactError",
+    "CheckpointError",
+    "DataError",
+    "check_choice",
+    "check_positive_int",
+    "check_rate",
+    "require",
+]
+
+#: The pip extra that brings a module that not every installation has.
+EXTRAS = {
+    "ai_edge_litert": "export",
+    "flatbuffers": "export",
+    "jax": "jax",
+    "keras_hub": "hub",
+    "onnx": "export",
+    "onnxruntime": "export",
+    "pyarrow": "parquet",
+    "tensorflow": "tensorflow",
+    "tensorflow_text": "tensorflow",
+    "tf2onnx": "export",
+    "torch": "torch",
+}
+
+
+class DataError(ValueError):
+    """A file or record that the user brought breaks a rule.
+
+    Args:
+        message: str. Rule, what was received, remedy.
+        path: optional str or path. The file, put in front of the message.
+        line: optional int, counted from 1. Its line, put after the path.
+    """
+
+    def __init__(self, message, path=None, line=None):
+        where = "" if path is None else f"{path}: " if line is None else f"{path}:{line}: "
+        super().__init__(where + message)
+        self.path = path
+        self.line = line
+
+
+class CheckpointError(ValueError):
+    """A checkpoint directory is incomplete, damaged or contradicts itself."""
+
+
+class ArtifactError(RuntimeError):
+    """An exported artifact could not be written, or does not agree with its model."""
+
+
+def check_choice(subject, name, value, choices):
+    """Raise `ValueError` unless `value` is one of `choices`."""
+    if value not in choices:
+        allowed = ", ".join(repr(choice) for choice in choices)
+        raise ValueError(f"{subject}: {name} must be one of {allowed}. Received: {name}={value!r}.")
+
+
+def check_positive_int(subject, **values):
+    """Raise unless every named value is an int above 0."""
+    for name, value in values.items():
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise TypeError(f"{subject}: {name} must be an int. Received: {name}={value!r}.")
+        if value <= 0:
+            raise ValueError(f"{subject}: {name} must be above 0. Received: {name}={value}.")
+
+
+def check_rate(subject, **values):
+    """Raise unless every named value is a probability in [0, 1)."""
+    for name, value in values.items():
+        if not 0 <= value < 1:
+            raise ValueError(f"{subject}: {name} must be in [0, 1). Received: {name}={value!r}.")
+
+
+def require(module, purpose):
+    """Import and return `module`, or say which `pip install` line brings it.
+
+    Args:
+        module: str. Dotted module name.
+        purpose: str. What needs it, e.g. `"LiteRT export"`.
+    Raises:
+        ImportError: if the module is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        extra = EXTRAS.get(module.split(".")[0])
+        remedy = f"keras_bert_suite[{extra}]" if extra else module
+        raise ImportError(
+            f'{purpose} needs the module {module}, which cannot be imported ({error}). Run: pip install "{remedy}"'
+        ) from error

@@ -1,0 +1,98 @@
+"""Writing files and directories so that nothing is ever left half-written.
+
+What is written goes to a temporary sibling first and takes its final name only
+when it is whole; an exception or Ctrl-C removes the temporary.
+"""
+
+import contextlib
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+__all__ = ["replaced_directory", "replaced_file"]
+
+
+def _temporary_name(path):
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
+    except OSError as error:
+        raise OSError(
+            error.errno,
+            f"cannot write {path}: {error.strerror}. Choose another output path, or free space and permissions there",
+        ) from error
+
+
+@contextlib.contextmanager
+def _explained(path):
+    """Re-raise an `OSError` without a file name (a full disk) with the path it concerns."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None or str(path) in str(error):
+            raise
+        raise OSError(error.errno, f"cannot write {path}: {error.strerror or error}. Nothing was left there") from error
+
+
+@contextlib.contextmanager
+def replaced_file(path, mode="w", encoding="utf-8"):
+    """Open a file that appears under `path` only when the block ends well.
+
+    Args:
+        path: str or path. The final name; its folder is made when absent.
+        mode: `"w"` or `"wb"`.
+    Yields:
+        The open file object.
+    """
+    path = Path(path)
+    temporary = _temporary_name(path)
+    try:
+        with _explained(path):
+            with open(
+                temporary / path.name, mode, **({} if "b" in mode else {"encoding": encoding, "newline": "\n"})
+            ) as file:
+                yield file
+            os.replace(temporary / path.name, path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def replaced_directory(path, overwrite=False):
+    """Yield a temporary directory that becomes `path` only when the block ends well.
+
+    Args:
+        path: str or path. The final directory.
+        overwrite: bool. Whether a directory already there may be replaced;
+            an empty one always may.
+    Yields:
+        `pathlib.Path` of the temporary directory, on the same file system.
+    Raises:
+        FileExistsError: if `path` holds anything and `overwrite` is false.
+    """
+    path = Path(path)
+    check_free(path, overwrite)
+    temporary = _temporary_name(path)
+    written = temporary / path.name
+    try:
+        with _explained(path):
+            written.mkdir()
+            yield written
+            if path.exists():
+                os.replace(path, temporary / "replaced")
+            os.replace(written, path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def check_free(path, overwrite=False):
+    """Raise unless a directory may be written at `path`: absent, empty, or `overwrite`."""
+    path = Path(path)
+    if path.exists() and not path.is_dir():
+        raise FileExistsError(f"{path} is a file; an output directory is needed. Choose another path.")
+    if path.is_dir() and not overwrite and any(path.iterdir()):
+        raise FileExistsError(
+            f"{path} already exists and is not empty. Choose another path, remove it, or overwrite it."
+        )
