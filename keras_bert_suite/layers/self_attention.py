@@ -1,0 +1,109 @@
+"""Multi-head self-attention over padded sequences."""
+
+import keras
+from keras import ops
+
+from keras_bert_suite.errors import check_positive_int, check_rate
+from keras_bert_suite.layers.base import SuiteLayer, register, truncated_normal
+
+__all__ = ["SelfAttention"]
+
+
+@register
+class SelfAttention(SuiteLayer):
+    """Let every token of a sequence look at every real token of it.
+
+    `keras.layers.MultiHeadAttention` computes the same; this layer differs in
+    keeping each projection a plain `Dense` with a `(D, D)` kernel, as
+    checkpoints store it, and in staying finite when a whole row is padding.
+
+    Args:
+        hidden_dim: int. Width of the vectors, in and out.
+        num_heads: int. Attention heads; must divide `hidden_dim`.
+        dropout_rate: float in [0, 1). On the attention probabilities. Defaults to 0.1.
+        initializer_range: float. Standard deviation of new weights. Defaults to 0.02.
+    Call arguments:
+        hidden_states: float `(B, T, D)`.
+        padding_mask: optional bool or int `(B, T)`; 1 = token, 0 = padding.
+    Returns:
+        float `(B, T, D)` in the layer's compute dtype.
+    Raises:
+        ValueError: if `hidden_dim % num_heads != 0`.
+    Example:
+    >>> import numpy as np
+    >>> from keras_bert_suite.layers import SelfAttention
+    >>> layer = SelfAttention(hidden_dim=12, num_heads=3)
+    >>> tuple(layer(np.zeros((2, 5, 12), "float32"), padding_mask=np.ones((2, 5), "int32")).shape)
+    (2, 5, 12)
+
+    Source: Vaswani et al. 2017, section 3.2.
+    """
+
+    config_names = ("hidden_dim", "num_heads", "dropout_rate", "initializer_range")
+
+    def __init__(self, hidden_dim, num_heads, dropout_rate=0.1, initializer_range=0.02, **kwargs):
+        super().__init__(**kwargs)
+        check_positive_int("SelfAttention", hidden_dim=hidden_dim, num_heads=num_heads)
+        check_rate("SelfAttention", dropout_rate=dropout_rate)
+        if hidden_dim % num_heads:
+            raise ValueError(
+                f"SelfAttention: hidden_dim must be divisible by num_heads. "
+                f"Received: hidden_dim={hidden_dim}, num_heads={num_heads}."
+            )
+        self.hidden_dim = hidden_dim
+        self.num_heads = num_heads
+        self.head_dim = hidden_dim // num_heads
+        self.dropout_rate = dropout_rate
+        self.initializer_range = initializer_range
+        self.query, self.key, self.value, self.output_projection = (
+            keras.layers.Dense(
+                hidden_dim,
+                kernel_initializer=truncated_normal(initializer_range),
+                dtype=self.dtype_policy,
+                name=name,
+            )
+            for name in ("query", "key", "value", "output")
+        )
+        self.dropout = keras.layers.Dropout(dropout_rate, dtype=self.dtype_policy, name="dropout")
+
+    def build(self, hidden_states_shape, padding_mask_shape=None):
+        for projection in (self.query, self.key, self.value, self.output_projection):
+            projection.build((None, self.hidden_dim))
+
+    def call(self, hidden_states, padding_mask=None, training=None):
+        batch, length = ops.shape(hidden_states)[:2]
+        # Every runtime multiplies two-dimensional matrices fastest: (B * T, D).
+        tokens = ops.reshape(hidden_states, (-1, self.hidden_dim))
+        query, key, value = (
+            ops.reshape(projection(tokens), (batch, length, self.num_heads, self.head_dim))
+            for projection in (self.query, self.key, self.value)
+        )  # (B, T, N, H)
+        bias = None if padding_mask is None else self._attention_bias(padding_mask, batch, length)
+        if keras.backend.backend() == "torch" and not (training and self.dropout_rate):
+            # PyTorch has a fused kernel, which Keras reaches only without dropout.
+            context = ops.dot_product_attention(query, key, value, bias=bias, scale=self.head_dim**-0.5)
+        else:
+            context = self._attend(query, key, value, bias, training)
+        context = ops.reshape(context, (-1, self.hidden_dim))  # (B * T, D)
+        return ops.reshape(self.output_projection(context), (batch, length, self.hidden_dim))
+
+    def _attention_bias(self, padding_mask, batch, length):
+        """Return 0 where a key is a token and a large negative where it is padding, `(B, 1, 1, T)`.
+
+        The negative is finite, so that a row of nothing but padding has a softmax,
+        and so large that `exp` makes it exactly 0 beside any real score.
+        """
+        negative = -3e4 if self.compute_dtype == "float16" else -1e9
+        mask = ops.cast(ops.cast(padding_mask, "bool"), self.compute_dtype)
+        return ops.reshape((1.0 - mask) * negative, (batch, 1, 1, length))
+
+    def _attend(self, query, key, value, bias, training):
+        query, key, value = (ops.transpose(x, (0, 2, 1, 3)) for x in (query, key, value))  # (B, N, T, H)
+        scores = ops.matmul(query * self.head_dim**-0.5, ops.transpose(key, (0, 1, 3, 2)))  # (B, N, T, T)
+        if bias is not None:
+            scores = scores + bias
+        probabilities = self.dropout(ops.softmax(scores, axis=-1), training=training)
+        return ops.transpose(ops.matmul(probabilities, value), (0, 2, 1, 3))  # (B, T, N, H)
+
+    def compute_output_shape(self, hidden_states_shape, padding_mask_shape=None):
+        return hidden_states_shape
