@@ -1,0 +1,498 @@
+"""Texts, or pairs of texts, in; one label of several out."""
+
+import json
+import logging
+import random
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from keras_bert_suite.checkpoints import Checkpoint, resolve_source
+from keras_bert_suite.checkpoints.hugging_face import labels_to_json, write_checkpoint
+from keras_bert_suite.data import LabelMap
+from keras_bert_suite.errors import CheckpointError
+from keras_bert_suite.files import replaced_directory, replaced_file
+from keras_bert_suite.layers.base import truncated_normal
+from keras_bert_suite.models import build_encoder, build_text_classifier, encoder_config
+from keras_bert_suite.tasks.inference import predict_encoded, progress_bar
+from keras_bert_suite.tasks.inputs import is_batched, read_input, stream_texts
+from keras_bert_suite.text import load_tokenizer
+from keras_bert_suite.training import BucketedDataset, build_optimizer
+from keras_bert_suite.training.backend import compiles_per_shape
+
+__all__ = ["TextClassifier"]
+
+logger = logging.getLogger(__name__)
+
+HEAD = "classifier"
+
+
+class TextClassifier:
+    """A classifier of texts: a `keras.Model`, its tokenizer and its labels.
+
+    It adds text in and answers out to an ordinary `keras.Model`, which stays
+    usable on its own as `classifier.model`. Open one with `from_pretrained`.
+
+    Args:
+        encoder: `keras.Model` made by `build_encoder` or `load_encoder`.
+        tokenizer: `text.WordPieceTokenizer`.
+        labels: optional sequence of str, in the order of the model's outputs.
+            Without them, `fit` takes the labels that its data has.
+        max_length: optional int. Longer texts are cut, in tokens. Defaults to
+            what the encoder and the tokenizer allow.
+        pair: bool. Whether the classifier is for pairs of texts; `fit` finds out.
+    Attributes:
+        model: `keras.Model` from token arrays to logits `(B, L)`.
+        encoder: `keras.Model`, the part of it that was pretrained.
+        tokenizer: the tokenizer.
+        labels: list of str.
+        max_length: int, in tokens.
+        pair: bool.
+    Example:
+    >>> import keras_bert_suite as kbs
+    >>> tokenizer = kbs.WordPieceTokenizer(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "good", "bad"])
+    >>> config = kbs.EncoderConfig(
+    ...     vocabulary_size=7, num_layers=1, hidden_dim=12, num_heads=3, intermediate_dim=20, max_length=16)
+    >>> classifier = kbs.TextClassifier(kbs.models.build_encoder(config), tokenizer)
+    >>> classifier.compile(learning_rate=1e-3)
+    >>> history = classifier.fit(["good", "bad"], ["pos", "neg"], epochs=1, verbose=0)
+    >>> classifier.labels, sorted(classifier.predict(["good"])[0])
+    (['neg', 'pos'], ['label', 'score'])
+    """
+
+    #: The name of this task in config.json and on the command line.
+    task = "text-classification"
+
+    def __init__(self, encoder, tokenizer, labels=None, max_length=None, pair=False):
+        config = encoder_config(encoder)
+        if tokenizer.vocab_size > config.vocabulary_size:
+            raise CheckpointError(
+                f"TextClassifier: the tokenizer must not have more tokens than the encoder has embeddings. Received: "
+                f"{tokenizer.vocab_size} tokens, vocabulary_size={config.vocabulary_size}. "
+                "Use the vocabulary that the encoder was trained with."
+            )
+        allowed = min(config.max_length, tokenizer.max_length or config.max_length)
+        if max_length is not None and not 3 <= max_length <= config.max_length:
+            raise ValueError(
+                f"TextClassifier: max_length must be from 3 to {config.max_length}, the encoder's longest sequence. "
+                f"Received: max_length={max_length}."
+            )
+        self.encoder = encoder
+        self.tokenizer = tokenizer
+        self.max_length = max_length or allowed
+        self.pair = pair
+        self.label_map = None
+        self._model = None
+        self._new_parts = {HEAD}
+        self._training = None
+        if labels is not None:
+            self._set_labels(LabelMap(labels))
+
+    # Opening and saving
+
+    @classmethod
+    def from_pretrained(cls, source, labels=None, *, max_length=None, replace_head=False, dtype=None):
+        """Open a checkpoint: an encoder to fine-tune, or a classifier to use.
+
+        Args:
+            source: str or path. A directory in the Hugging Face layout, or the
+                name of an installed model, e.g. `"all-MiniLM-L6-v2"`.
+            labels: optional sequence of str. Needed only where neither the
+                checkpoint nor the training data is to decide.
+            max_length: optional int. Longer texts are cut, in tokens.
+            replace_head: bool. Whether to start from a new head although the
+                checkpoint has one.
+            dtype: optional str or `keras.DTypePolicy`, e.g. `"mixed_bfloat16"`.
+        Raises:
+            CheckpointError: if the checkpoint is incomplete or damaged, or its
+                head has other labels than `labels`.
+        """
+        directory = resolve_source(source)
+        checkpoint = Checkpoint(directory)
+        tokenizer = load_tokenizer(directory)
+        encoder = build_encoder(checkpoint.encoder_config, dtype=dtype)
+        ours = checkpoint.values.get("keras_bert_suite", {})
+        classifier = cls(
+            encoder, tokenizer, max_length=max_length or ours.get("max_length"), pair=ours.get("pair", False)
+        )
+        if checkpoint.has_part(HEAD) and not replace_head:
+            classifier._set_labels(LabelMap(_head_labels(checkpoint, labels)))
+            classifier._new_parts = set(checkpoint.load_into(classifier.model, head=HEAD))
+        else:
+            classifier._new_parts = {HEAD, *checkpoint.load_into(encoder)}
+            if labels is not None:
+                classifier._set_labels(LabelMap(labels))
+        return classifier
+
+    def save_pretrained(self, directory, overwrite=False):
+        """Write model, tokenizer and labels in the Hugging Face layout.
+
+        `transformers`' `BertForSequenceClassification` opens the directory.
+
+        Args:
+            directory: str or path. Must be absent or empty unless `overwrite`.
+            overwrite: bool. Whether a directory already there may be replaced.
+        Raises:
+            FileExistsError: if the directory holds anything and `overwrite` is false.
+        """
+        extra = {
+            **labels_to_json(self.labels),
+            "problem_type": "single_label_classification",
+            "pad_token_id": self.tokenizer.pad_token_id,
+            "keras_bert_suite": {"task": self.task, "max_length": self.max_length, "pair": self.pair},
+        }
+        with replaced_directory(directory, overwrite) as written:
+            write_checkpoint(
+                written, self.model, encoder_config(self.encoder), "BertForSequenceClassification", HEAD, extra
+            )
+            self.tokenizer.save_pretrained(written)
+
+    def export(self, directory, formats=("saved_model", "litert", "onnx"), **options):
+        """Write artifacts for TF Serving, phones and ONNX Runtime, each checked against this model.
+
+        Args:
+            directory: str or path. Must be absent or empty unless `overwrite=True`.
+            formats: sequence of str out of `export.FORMATS`.
+            **options: as in `export.export_task`.
+        Returns:
+            The parity report.
+        """
+        from keras_bert_suite.export import export_task
+
+        return export_task(self, directory, formats=formats, **options)
+
+    # The model and its labels
+
+    @property
+    def model(self):
+        """The `keras.Model` from token arrays to logits."""
+        if self._model is None:
+            raise ValueError(
+                "TextClassifier: the labels are not known yet. Pass labels=[...] when opening it, "
+                "or call fit with data that has them."
+            )
+        return self._model
+
+    @property
+    def labels(self):
+        """The label names, in the order of the model's outputs; `None` until they are known."""
+        return None if self.label_map is None else list(self.label_map)
+
+    def _set_labels(self, label_map):
+        self.label_map = label_map
+        self._model = build_text_classifier(self.encoder, len(label_map))
+
+    # Training
+
+    def compile(
+        self,
+        learning_rate=None,
+        *,
+        optimizer=None,
+        loss=None,
+        metrics=None,
+        weight_decay=0.01,
+        warmup_ratio=0.1,
+        clip_norm=1.0,
+        jit_compile=None,
+    ):
+        """Choose how to train. All defaults are those that BERT is usually fine-tuned with.
+
+        Args:
+            learning_rate: optional float. The peak; it rises to it over
+                `warmup_ratio` of the steps and falls to 0 over the rest.
+                Defaults to 5e-5 for a `hidden_dim` of 768, and in inverse
+                proportion for others: narrow models need larger steps.
+            optimizer: optional `keras.optimizers.Optimizer`, instead of AdamW
+                with everything said here.
+            loss: optional Keras loss over logits `(B, L)` and int labels `(B,)`.
+                Defaults to cross-entropy.
+            metrics: optional list of Keras metrics. Defaults to accuracy.
+            weight_decay: float. Of AdamW; biases and norms are exempt.
+            warmup_ratio: float in [0, 1]. Share of the steps.
+            clip_norm: optional float. Bound on the norm of all gradients together.
+            jit_compile: optional bool. Whether to compile with XLA. Defaults to
+                where it is faster: not on TensorFlow on a CPU.
+        """
+        self._training = {
+            "optimizer": optimizer,
+            "loss": loss,
+            "metrics": metrics,
+            "jit_compile": jit_compile,
+            "adamw": {
+                "learning_rate": learning_rate or 5e-5 * 768 / encoder_config(self.encoder).hidden_dim,
+                "weight_decay": weight_decay,
+                "warmup_ratio": warmup_ratio,
+                "clip_norm": clip_norm,
+            },
+        }
+
+    def _compile_model(self, total_steps):
+        if self._training is None:
+            self.compile()
+        chosen = self._training
+        jit_compile = chosen["jit_compile"]
+        if jit_compile is None:
+            jit_compile = "auto" if compiles_per_shape() else False
+        self.model.compile(
+            optimizer=chosen["optimizer"] or build_optimizer(total_steps=total_steps, **chosen["adamw"]),
+            loss=chosen["loss"]
+            or keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="mean_with_sample_weight"),
+            weighted_metrics=chosen["metrics"] or [keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
+            jit_compile=jit_compile,
+        )
+
+    def fit(
+        self,
+        x,
+        y=None,
+        *,
+        pairs=None,
+        validation_data=None,
+        epochs=3,
+        batch_size=32,
+        seed=None,
+        columns=None,
+        callbacks=None,
+        verbose="auto",
+        **options,
+    ):
+        """Train on a file, on texts, or on anything that `keras.Model.fit` takes.
+
+        Texts are encoded once and batched by length. With a seed, the same call
+        on the same machine gives the same weights.
+
+        Args:
+            x: path of a TSV, CSV, JSON Lines or Parquet file; or a list of str,
+                or of `(text, text_b)` tuples; or token arrays by name, or a data
+                set that yields batches of them.
+            y: labels by name or index, when `x` is not a file or data set.
+            pairs: optional list of str, the second texts.
+            validation_data: optional path, `(x, y)` tuple or data set, scored
+                after each epoch.
+            epochs: int. Defaults to 3.
+            batch_size: int. Texts a step. Defaults to 32.
+            seed: optional int. Governs new weights, order and dropout.
+            columns: optional dict, as in `data.read_examples`.
+            callbacks: optional list of `keras.callbacks.Callback`.
+            verbose: as in `keras.Model.fit`.
+            **options: passed on to `keras.Model.fit`.
+        Returns:
+            `keras.callbacks.History`.
+        Raises:
+            DataError: if a file breaks a rule or has an unknown label.
+        """
+        if is_batched(x):
+            return self._fit_batches(x, y, validation_data, epochs, batch_size, seed, callbacks, verbose, options)
+        training = read_input(x, y, pairs, columns, require_label=True)
+        if self.label_map is None:
+            labels = LabelMap.from_examples([str(label) for label in training.labels], path=training.path)
+            self._set_labels(labels)
+        self.label_map.check_trainable(training.path)
+        validation = None if validation_data is None else self._validation(validation_data, columns, batch_size)
+        # Keras seeds Python's generator along with its own, so keras.utils.set_random_seed governs this too.
+        order_seed = random.getrandbits(31) if seed is None else seed
+        self.pair = training.pairs is not None
+        dataset = self._dataset(training, batch_size, shuffle=True, seed=order_seed)
+        return self._fit_batches(dataset, None, validation, epochs, None, seed, callbacks, verbose, options)
+
+    def _fit_batches(self, x, y, validation, epochs, batch_size, seed, callbacks, verbose, options):
+        if seed is not None:
+            self._draw_under(seed)
+        steps = options.get("steps_per_epoch") or _num_batches(x, batch_size)
+        self._compile_model(total_steps=steps * epochs if steps else None)
+        history = self.model.fit(
+            x,
+            y,
+            validation_data=validation,
+            epochs=epochs,
+            batch_size=batch_size,
+            callbacks=callbacks,
+            verbose=verbose,
+            **options,
+        )
+        self._new_parts = set()
+        return history
+
+    def _draw_under(self, seed):
+        """Make everything that chance decides depend on `seed`: new weights and dropout."""
+        keras.utils.set_random_seed(seed)
+        new = {HEAD: "classifier/kernel", "pooler": "pooler/dense/kernel"}
+        for part in sorted(self._new_parts):
+            kernel = next(weight for weight in self.model.weights if weight.path == new[part])
+            kernel.assign(truncated_normal(encoder_config(self.encoder).initializer_range)(kernel.shape))
+        for number, layer in enumerate(self.model._flatten_layers()):
+            if isinstance(layer, keras.layers.Dropout) and layer.rate > 0:
+                layer.seed_generator.state.assign(np.array([seed, number], "uint32"))
+
+    def _validation(self, data, columns, batch_size):
+        if is_batched(data) or (isinstance(data, tuple) and is_batched(data[0])):
+            return data
+        x, y = data if isinstance(data, tuple) else (data, None)
+        return self._dataset(read_input(x, y, None, columns, require_label=True), batch_size, shuffle=False)
+
+    def _dataset(self, found, batch_size, shuffle, seed=0):
+        targets = self._targets(found)
+        return BucketedDataset(self._encode(found), targets, batch_size, self.max_length, shuffle=shuffle, seed=seed)
+
+    def _targets(self, found):
+        labels = found.labels
+        if found.path is None:
+            # An integer is an index, unless the labels are themselves named by numbers.
+            labels = [
+                self.labels[label]
+                if isinstance(label, int) and str(label) not in self.label_map and 0 <= label < len(self.label_map)
+                else str(label)
+                for label in labels
+            ]
+        return self.label_map.encode(labels, path=found.path, lines=found.lines)
+
+    def _encode(self, found):
+        encoded = self.tokenizer.encode(found.texts, found.pairs, max_length=self.max_length)
+        full = int((encoded.lengths >= self.max_length).sum())
+        if full:
+            where = f"{found.path}: " if found.path else ""
+            logger.info(
+                "%s%d of %d texts fill all %d tokens and may have been cut.", where, full, len(found), self.max_length
+            )
+        return encoded
+
+    # Use
+
+    def evaluate(self, x, y=None, *, pairs=None, columns=None, progress=False):
+        """Score the classifier on labelled texts.
+
+        Args:
+            x: path of a file, texts, or batches, as in `fit`.
+            y: labels, when `x` is not a file or data set.
+            pairs: optional list of str, the second texts.
+            columns: optional dict, as in `data.read_examples`.
+            progress: bool. Whether to show a bar.
+        Returns:
+            dict with `accuracy`, in [0, 1], and `loss`, the mean cross-entropy in nats.
+        """
+        if is_batched(x):
+            self._compile_model(total_steps=None)
+            scores = self.model.evaluate(x, y, verbose=int(progress), return_dict=True)
+            return {"accuracy": scores.pop("accuracy", None), **scores}
+        found = read_input(x, y, pairs, columns, require_label=True)
+        targets = self._targets(found)
+        with progress_bar(len(found), "evaluating", progress) as bar:
+            logits = self._logits(found, bar).astype("float64")
+        logits -= logits.max(axis=-1, keepdims=True)
+        log_probabilities = logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
+        return {
+            "accuracy": float((logits.argmax(axis=-1) == targets).mean()),
+            "loss": float(-log_probabilities[np.arange(len(targets)), targets].mean()),
+        }
+
+    def predict(self, x, *, pairs=None, columns=None, progress=False):
+        """Label texts.
+
+        Args:
+            x: a list of str or of `(text, text_b)` tuples, or the path of a file,
+                as `pathlib.Path` or as str with the suffix of a data format.
+                Any other str is one text.
+            pairs: optional list of str, the second texts.
+            columns: optional dict, as in `data.read_examples`.
+            progress: bool. Whether to show a bar.
+        Returns:
+            list of dicts with `label` and `score`, its probability, in the order of `x`.
+        Example:
+            classifier.predict(["I loved it"])  # [{"label": "pos", "score": 0.998}]
+        """
+        return list(self.predict_stream(x, pairs=pairs, columns=columns, progress=progress))
+
+    def predict_stream(self, x, *, pairs=None, columns=None, progress=False):
+        """Like `predict`, but yield each answer as soon as its part of the input is done.
+
+        Files larger than memory pass through.
+        """
+        for _, probabilities in self._probability_chunks(x, pairs, columns, progress):
+            best = probabilities.argmax(axis=-1)
+            for index, row in zip(best.tolist(), probabilities, strict=True):
+                yield {"label": self.labels[index], "score": float(row[index])}
+
+    def predict_file(self, path, output, *, columns=None, progress=False):
+        """Label the texts of a file into a JSON Lines file, whatever their size.
+
+        Args:
+            path: str or path of a TSV, CSV, JSON Lines, Parquet or text file.
+            output: str or path. Each line has `text`, `text_b` for pairs, `label`
+                and `score`. It appears when it is complete.
+            columns: optional dict, as in `data.read_examples`.
+            progress: bool. Whether to show a bar.
+        Returns:
+            int. Texts labelled.
+        """
+        count = 0
+        with replaced_file(output) as file:
+            for found, probabilities in self._probability_chunks(Path(path), None, columns, progress):
+                best = probabilities.argmax(axis=-1)
+                for row, index in enumerate(best.tolist()):
+                    answer = {"text": found.texts[row]}
+                    if found.pairs is not None:
+                        answer["text_b"] = found.pairs[row]
+                    answer |= {"label": self.labels[index], "score": float(probabilities[row, index])}
+                    file.write(json.dumps(answer, ensure_ascii=False) + "\n")
+                count += len(found)
+        return count
+
+    def predict_probabilities(self, x, *, pairs=None, columns=None, progress=False):
+        """Return the probability of every label: float32 `(N, L)`, in the order of `x`."""
+        chunks = [chunk for _, chunk in self._probability_chunks(x, pairs, columns, progress)]
+        return np.concatenate(chunks)
+
+    def _probability_chunks(self, x, pairs, columns, progress):
+        total = None
+        if isinstance(x, str) and not _is_data_path(x):
+            x = [x]
+        if isinstance(x, (list, tuple, np.ndarray)):
+            total = len(x)
+            if total == 0:
+                return
+        with progress_bar(total, "predicting", progress) as bar:
+            for found in stream_texts(x, pairs=pairs, columns=columns):
+                logits = self._logits(found, bar)
+                exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
+                yield found, exponentials / exponentials.sum(axis=-1, keepdims=True)
+
+    def _logits(self, found, bar=None):
+        return predict_encoded(self.model, self._encode(found), self.max_length, bar)
+
+
+def _head_labels(checkpoint, labels):
+    """Return the names of the outputs of a checkpoint's head, held against the names asked for."""
+    stored = checkpoint.labels or [f"LABEL_{index}" for index in range(checkpoint.num_outputs(HEAD))]
+    if len(stored) != checkpoint.num_outputs(HEAD):
+        raise CheckpointError(
+            f"{checkpoint.directory}: config.json names {len(stored)} labels, but the head has "
+            f"{checkpoint.num_outputs(HEAD)} outputs. Correct id2label."
+        )
+    if labels is None or list(labels) == stored:
+        return stored
+    labels = list(labels)
+    unnamed = stored == [f"LABEL_{index}" for index in range(len(stored))]
+    if unnamed and len(labels) == len(stored):
+        return labels
+    raise CheckpointError(
+        f"{checkpoint.directory}: its head was trained for the labels {stored}. Received: labels={labels}. "
+        "Leave labels out to use its own, or pass replace_head=True to train a new head."
+    )
+
+
+def _is_data_path(text):
+    """Return whether a str is meant as a file: it ends like one and has no line break."""
+    suffixes = (".tsv", ".csv", ".jsonl", ".ndjson", ".json", ".parquet", ".txt", ".gz")
+    return text.lower().endswith(suffixes) and "\n" not in text
+
+
+def _num_batches(x, batch_size):
+    """Return how many batches an epoch over `x` has, or `None` where it cannot be known."""
+    if isinstance(x, dict):
+        return -(-len(next(iter(x.values()))) // (batch_size or 32))
+    try:
+        return len(x)
+    except TypeError:
+        return None

@@ -1,0 +1,30 @@
+"""The two facts about the running backend that decide the shapes of batches."""
+
+import keras
+
+__all__ = ["compiles_per_shape", "has_accelerator"]
+
+
+def has_accelerator():
+    """Return whether the running backend computes on a GPU or TPU."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        return any(device.device_type in ("GPU", "TPU") for device in tf.config.list_logical_devices())
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return jax.default_backend() != "cpu"
+    import torch
+
+    return torch.cuda.is_available() or torch.backends.mps.is_available()
+
+
+def compiles_per_shape():
+    """Return whether a batch of a new shape costs a compilation.
+
+    Always so on JAX; on TensorFlow where XLA is worth its while, which on a CPU
+    it is not; never on PyTorch.
+    """
+    backend = keras.backend.backend()
+    return backend == "jax" or (backend == "tensorflow" and has_accelerator())
