@@ -167,17 +167,20 @@ class TextClassifier:
     @property
     def model(self):
         """The `keras.Model` from token arrays to logits."""
-        if self._model is None:
-            raise ValueError(
-                "TextClassifier: the labels are not known yet. Pass labels=[...] when opening it, "
-                "or call fit with data that has them."
-            )
+        self._check_labels_known()
         return self._model
 
     @property
     def labels(self):
         """The label names, in the order of the model's outputs; `None` until they are known."""
         return None if self.label_map is None else list(self.label_map)
+
+    def _check_labels_known(self):
+        if self.label_map is None:
+            raise ValueError(
+                "TextClassifier: the labels are not known yet, as the checkpoint has no classification head. "
+                "Pass labels=[...] when opening it, or train it first."
+            )
 
     def _set_labels(self, label_map):
         self.label_map = label_map
@@ -337,6 +340,7 @@ class TextClassifier:
         return BucketedDataset(self._encode(found), targets, batch_size, self.max_length, shuffle=shuffle, seed=seed)
 
     def _targets(self, found):
+        self._check_labels_known()
         labels = found.labels
         if found.path is None:
             # An integer is an index, unless the labels are themselves named by numbers.

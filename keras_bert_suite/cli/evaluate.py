@@ -1,0 +1,24 @@
+"""Score a trained model on a labelled file."""
+
+from keras_bert_suite.cli.shared import add_columns, columns_from, print_result, start
+
+EXAMPLE = """\
+  kbs evaluate saved_models/intents --data examples/data/test.tsv
+"""
+
+
+def add_arguments(parser):
+    parser.add_argument("model", metavar="MODEL", help="the directory of a trained model")
+    parser.add_argument("--data", required=True, metavar="FILE", help="labelled examples")
+    add_columns(parser)
+
+
+def run(options):
+    start(options.data)
+    from keras_bert_suite import TextClassifier
+
+    classifier = TextClassifier.from_pretrained(options.model)
+    print_result(
+        options,
+        classifier.evaluate(options.data, columns=columns_from(options.columns), progress=not options.json),
+    )

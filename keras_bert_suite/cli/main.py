@@ -1,0 +1,132 @@
+"""The `kbs` command: finds the command asked for, and turns its errors into one line and an exit code."""
+
+import argparse
+import importlib
+import importlib.util
+import json
+import os
+import signal
+import sys
+
+__all__ = ["main"]
+
+#: Command -> what `kbs --help` says of it. The module of a command is imported only when it runs.
+COMMANDS = {
+    "demo": "fine-tune, score and export a real BERT, and print one table",
+    "finetune": "train a pretrained encoder on your data",
+    "evaluate": "score a trained model on a labelled file",
+    "predict": "label texts or a file of texts",
+    "export": "write a model as SavedModel, LiteRT and ONNX",
+    "verify": "run exported artifacts and hold them against their model",
+    "doctor": "say what is installed, what works here, and what to install for the rest",
+}
+
+BACKENDS = ("tensorflow", "jax", "torch")
+
+EXIT_CODES = """\
+exit codes:
+  0    done
+  1    the work failed: an artifact disagrees with its model, or could not be written
+  2    wrong usage or bad input: a file, a checkpoint, an option
+  3    something that is needed is not installed
+  130  interrupted by Ctrl-C
+  143  ended by SIGTERM
+"""
+
+
+def main(arguments=None):
+    """Run `kbs` and return its exit code.
+
+    Args:
+        arguments: optional list of str. Defaults to the command line's.
+    Returns:
+        int, as `kbs --help` lists them.
+    """
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    command = next((word for word in arguments if not word.startswith("-")), None)
+    parser = _parser(command)
+    options = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, _end)
+    try:
+        if command != "doctor":
+            _choose_backend(options.backend)
+        result = importlib.import_module(f"keras_bert_suite.cli.{command}").run(options)
+    except BaseException as error:
+        return _fail(error, options)
+    return result or 0
+
+
+def _parser(command):
+    parser = argparse.ArgumentParser(
+        prog="kbs",
+        description="BERT for Keras 3: fine-tune, score, use and export.",
+        epilog=f"'kbs COMMAND --help' shows the options of a command and an example.\n\n{EXIT_CODES}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for name, help_line in COMMANDS.items():
+        if name != command:
+            commands.add_parser(name, help=help_line)
+            continue
+        module = importlib.import_module(f"keras_bert_suite.cli.{name}")
+        child = commands.add_parser(
+            name,
+            help=help_line,
+            description=module.__doc__,
+            epilog=f"example:\n{module.EXAMPLE}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        child.add_argument(
+            "--backend", choices=BACKENDS, help="what Keras runs on (default: KERAS_BACKEND, or what is installed)"
+        )
+        child.add_argument("--json", action="store_true", help="print the result as JSON")
+        module.add_arguments(child)
+    return parser
+
+
+class _Version(argparse.Action):
+    def __call__(self, parser, namespace, values, option_string=None):
+        import keras_bert_suite
+
+        print(keras_bert_suite.__version__)
+        parser.exit()
+
+
+def _choose_backend(asked):
+    """Set KERAS_BACKEND before Keras is imported: the one asked for, or the first that is installed."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    chosen = asked or os.environ.get("KERAS_BACKEND")
+    if chosen is None:
+        chosen = next((name for name in BACKENDS if importlib.util.find_spec(name)), None)
+        if chosen is None:
+            raise ImportError('no backend is installed. Run: pip install "keras_bert_suite[tensorflow]"')
+    elif chosen in BACKENDS and importlib.util.find_spec(chosen) is None:
+        raise ImportError(f'the backend {chosen} is not installed. Run: pip install "keras_bert_suite[{chosen}]"')
+    os.environ["KERAS_BACKEND"] = chosen
+
+
+def _end(signal_number, frame):
+    raise SystemExit(128 + signal_number)
+
+
+def _fail(error, options):
+    """Print one line for an error and return its exit code; what is a bug keeps its traceback."""
+    from keras_bert_suite.errors import ArtifactError
+
+    if isinstance(error, SystemExit):
+        return error.code
+    if isinstance(error, KeyboardInterrupt):
+        print("\nkbs: interrupted; nothing half-written was left", file=sys.stderr)
+        return 130
+    if isinstance(error, BrokenPipeError):
+        sys.stderr.close()
+        return 1
+    codes = ((ImportError, 3), (ArtifactError, 1), ((ValueError, TypeError, OSError), 2))
+    code = next((code for kinds, code in codes if isinstance(error, kinds)), None)
+    if code is None or os.environ.get("KBS_TRACEBACK"):
+        raise error
+    print(f"kbs: error: {error}", file=sys.stderr)
+    if options.json:
+        print(json.dumps({"error": str(error), "exit_code": code}, ensure_ascii=False))
+    return code

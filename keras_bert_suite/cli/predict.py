@@ -1,0 +1,44 @@
+"""Label texts given here, or the texts of a file."""
+
+import json
+
+from keras_bert_suite.cli.shared import add_columns, columns_from, print_result, start
+
+EXAMPLE = """\
+  kbs predict saved_models/intents --text "where is my parcel" "cancel that order"
+  kbs predict saved_models/intents --input examples/data/test.tsv --output labelled.jsonl
+"""
+
+
+def add_arguments(parser):
+    parser.add_argument("model", metavar="MODEL", help="the directory of a trained model")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--text", nargs="+", metavar="TEXT", help="texts to label")
+    source.add_argument("--input", metavar="FILE", help="a file of texts, of any size")
+    parser.add_argument("--text-b", nargs="+", metavar="TEXT", help="the second text of each pair, with --text")
+    parser.add_argument("--output", metavar="FILE", help="where the answers go, as JSON Lines (with --input)")
+    add_columns(parser)
+
+
+def run(options):
+    if options.text_b and not options.text:
+        raise ValueError("--text-b goes with --text. A file has pairs in its column text_b.")
+    if options.output and not options.input:
+        raise ValueError("--output goes with --input.")
+    start(options.input)
+    from keras_bert_suite import TextClassifier
+
+    classifier = TextClassifier.from_pretrained(options.model)
+    columns = columns_from(options.columns)
+    if options.output:
+        count = classifier.predict_file(options.input, options.output, columns=columns, progress=not options.json)
+        print_result(options, {"output": options.output, "texts": count}, f"Saved {options.output}: {count} texts.")
+        return
+    if options.text:
+        answers = classifier.predict_stream(options.text, pairs=options.text_b)
+    else:
+        from pathlib import Path
+
+        answers = classifier.predict_stream(Path(options.input), columns=columns)
+    for answer in answers:
+        print(json.dumps(answer, ensure_ascii=False) if options.json else f"{answer['label']}\t{answer['score']:.4f}")
