@@ -287,6 +287,8 @@ class TextClassifier:
             DataError: if a file breaks a rule or has an unknown label.
         """
         if is_batched(x):
+            if seed is not None:
+                keras.utils.set_random_seed(seed)  # Keras orders arrays itself.
             return self._fit_batches(x, y, validation_data, epochs, batch_size, seed, callbacks, verbose, options)
         training = read_input(x, y, pairs, columns, require_label=True)
         if self.label_map is None:
@@ -298,6 +300,7 @@ class TextClassifier:
         order_seed = random.getrandbits(31) if seed is None else seed
         self.pair = training.pairs is not None
         dataset = self._dataset(training, batch_size, shuffle=True, seed=order_seed)
+        options["shuffle"] = False  # The data set has an order of its own each epoch.
         return self._fit_batches(dataset, None, validation, epochs, None, seed, callbacks, verbose, options)
 
     def _fit_batches(self, x, y, validation, epochs, batch_size, seed, callbacks, verbose, options):
@@ -319,12 +322,12 @@ class TextClassifier:
         return history
 
     def _draw_under(self, seed):
-        """Make everything that chance decides depend on `seed`: new weights and dropout."""
-        keras.utils.set_random_seed(seed)
+        """Draw new weights and dropout from `seed`, without touching any global generator."""
         new = {HEAD: "classifier/kernel", "pooler": "pooler/dense/kernel"}
-        for part in sorted(self._new_parts):
+        for number, part in enumerate(sorted(self._new_parts)):
             kernel = next(weight for weight in self.model.weights if weight.path == new[part])
-            kernel.assign(truncated_normal(encoder_config(self.encoder).initializer_range)(kernel.shape))
+            initializer = truncated_normal(encoder_config(self.encoder).initializer_range, seed=seed + number)
+            kernel.assign(initializer(kernel.shape))
         for number, layer in enumerate(self.model._flatten_layers()):
             if isinstance(layer, keras.layers.Dropout) and layer.rate > 0:
                 layer.seed_generator.state.assign(np.array([seed, number], "uint32"))
