@@ -5,12 +5,13 @@ when it is whole; an exception or Ctrl-C removes the temporary.
 """
 
 import contextlib
+import errno
 import os
 import shutil
 import tempfile
 from pathlib import Path
 
-__all__ = ["replaced_directory", "replaced_file"]
+__all__ = ["check_free", "replaced_directory", "replaced_file"]
 
 
 def _temporary_name(path):
@@ -19,10 +20,7 @@ def _temporary_name(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         return Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
     except OSError as error:
-        raise OSError(
-            error.errno,
-            f"cannot write {path}: {error.strerror}. Choose another output path, or free space and permissions there",
-        ) from error
+        raise _cannot_write(path, error) from error
 
 
 @contextlib.contextmanager
@@ -33,7 +31,7 @@ def _explained(path):
     except OSError as error:
         if error.filename is not None or str(path) in str(error):
             raise
-        raise OSError(error.errno, f"cannot write {path}: {error.strerror or error}. Nothing was left there") from error
+        raise _cannot_write(path, error) from error
 
 
 @contextlib.contextmanager
@@ -87,8 +85,16 @@ def replaced_directory(path, overwrite=False):
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def check_free(path, overwrite=False):
-    """Raise unless a directory may be written at `path`: absent, empty, or `overwrite`."""
+def check_free(path, overwrite=False, room=0):
+    """Raise unless a directory can be written at `path`, before any work is done for it.
+
+    Args:
+        path: str or path. Must be absent, empty, or `overwrite`.
+        overwrite: bool. Whether a directory already there may be replaced.
+        room: int. Bytes that will be written.
+    Raises:
+        OSError: naming the path, and what stands in the way.
+    """
     path = Path(path)
     if path.exists() and not path.is_dir():
         raise FileExistsError(f"{path} is a file; an output directory is needed. Choose another path.")
@@ -96,3 +102,22 @@ def check_free(path, overwrite=False):
         raise FileExistsError(
             f"{path} already exists and is not empty. Choose another path, remove it, or overwrite it."
         )
+    existing = next(parent for parent in (path.absolute(), *path.absolute().parents) if parent.exists())
+    try:
+        shutil.rmtree(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=existing))
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+    free = shutil.disk_usage(existing).free
+    if free < room:
+        raise OSError(
+            errno.ENOSPC,
+            f"cannot write {path}: it needs {room / 1e6:.1f} MB, and the disk has {free / 1e6:.1f} MB left. "
+            "Free some space, or choose another path",
+        )
+
+
+def _cannot_write(path, error):
+    return OSError(
+        error.errno,
+        f"cannot write {path}: {error.strerror or error}. Choose another path, or give it space and permissions",
+    )

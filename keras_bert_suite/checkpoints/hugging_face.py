@@ -251,6 +251,7 @@ def write_checkpoint(directory, model, config, architecture, head=None, extra=No
         head: optional str. The head to write as well.
         extra: optional dict of further entries for config.json.
     """
+    import safetensors
     import safetensors.numpy
 
     arrays = collect_weights(model, weight_table(config, head))
@@ -259,6 +260,9 @@ def write_checkpoint(directory, model, config, architecture, head=None, extra=No
         logger.warning("%d weights are not finite: %s.", len(broken), shortened(broken))
     if head:
         arrays = {key if key.startswith(head) else f"bert.{key}": array for key, array in arrays.items()}
-    safetensors.numpy.save_file(arrays, directory / WEIGHTS_FILE, metadata={"format": "pt"})
+    try:
+        safetensors.numpy.save_file(arrays, directory / WEIGHTS_FILE, metadata={"format": "pt"})
+    except safetensors.SafetensorError as error:  # A full disk comes as this.
+        raise OSError(str(error)) from error
     values = {"architectures": [architecture], **config_to_json(config), **(extra or {})}
     (directory / CONFIG_FILE).write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

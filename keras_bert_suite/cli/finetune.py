@@ -55,6 +55,7 @@ def run(options):
     classifier = TextClassifier.from_pretrained(
         options.model, max_length=options.max_length, replace_head=options.replace_head
     )
+    check_free(options.output, options.overwrite, room=4 * classifier.encoder.count_params())
     classifier.compile(learning_rate=options.learning_rate)
     history = classifier.fit(
         options.train,

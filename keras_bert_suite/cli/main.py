@@ -126,7 +126,10 @@ def _fail(error, options):
     code = next((code for kinds, code in codes if isinstance(error, kinds)), None)
     if code is None or os.environ.get("KBS_TRACEBACK"):
         raise error
-    print(f"kbs: error: {error}", file=sys.stderr)
+    message = str(error)
+    if isinstance(error, OSError) and error.strerror:
+        message = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    print(f"kbs: error: {message}", file=sys.stderr)
     if options.json:
-        print(json.dumps({"error": str(error), "exit_code": code}, ensure_ascii=False))
+        print(json.dumps({"error": message, "exit_code": code}, ensure_ascii=False))
     return code

@@ -112,6 +112,11 @@ class TextClassifier:
         checkpoint = Checkpoint(directory)
         tokenizer = load_tokenizer(directory)
         encoder = build_encoder(checkpoint.encoder_config, dtype=dtype)
+        if tokenizer.vocab_size < 0.9 * checkpoint.encoder_config.vocabulary_size:
+            raise CheckpointError(
+                f"{directory}: the vocabulary has {tokenizer.vocab_size} tokens, but config.json says "
+                f"vocab_size={checkpoint.encoder_config.vocabulary_size}. Use the vocabulary saved with the weights."
+            )
         ours = checkpoint.values.get("keras_bert_suite", {})
         classifier = cls(
             encoder, tokenizer, max_length=max_length or ours.get("max_length"), pair=ours.get("pair", False)
