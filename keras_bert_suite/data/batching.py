@@ -33,20 +33,20 @@ def bucket_lengths(max_length, granularity="coarse"):
     Args:
         max_length: int. Tokens of the longest row, special ones included.
         granularity: `"coarse"` for backends that compile per shape: 16, 24, 32,
-            48, 64, 96, ..., each at most 1.5 times the last. `"fine"` for the
-            others: every multiple of 8.
+            48, 64, 96, ..., each at most 1.5 times the last. `"exact"` for the
+            others: every length.
     Returns:
         tuple of int.
     Example:
     >>> bucket_lengths(128)
     (16, 24, 32, 48, 64, 96, 128)
-    >>> bucket_lengths(30, "fine")
-    (8, 16, 24, 30)
+    >>> bucket_lengths(5, "exact")
+    (1, 2, 3, 4, 5)
     """
     check_positive_int("bucket_lengths", max_length=max_length)
-    check_choice("bucket_lengths", "granularity", granularity, ("coarse", "fine"))
-    if granularity == "fine":
-        return (*range(8, max_length, 8), max_length)
+    check_choice("bucket_lengths", "granularity", granularity, ("coarse", "exact"))
+    if granularity == "exact":
+        return tuple(range(1, max_length + 1))
     powers = (1 << exponent for exponent in range(4, max_length.bit_length()))
     steps = (length for power in powers for length in (power, power * 3 // 2))
     return (*(length for length in steps if length < max_length), max_length)
@@ -58,10 +58,9 @@ def plan_prediction_batches(lengths, buckets, tokens_per_batch, fixed_shapes=Tru
     With `fixed_shapes` each bucket has one batch size, and places left over in
     its last batch are filled with the next shorter rows; only the final batch
     is partial, and its size is rounded up to a power of two, so that a request
-    of three rows is not computed as hundreds. Without, a row never moves to a
-    longer bucket and batches may be of any size, for backends that compile
-    nothing. Write each batch's answers to `answers[batch.rows]` and the
-    caller's order is back.
+    of three rows is not computed as hundreds. Without, batches have whatever
+    size is right, for backends that compile nothing. Write each batch's answers
+    to `answers[batch.rows]` and the caller's order is back.
 
     Args:
         lengths: int array `(N,)`. Tokens of each row.
@@ -83,22 +82,14 @@ def plan_prediction_batches(lengths, buckets, tokens_per_batch, fixed_shapes=Tru
     check_positive_int("plan_prediction_batches", tokens_per_batch=tokens_per_batch)
     lengths, buckets = _checked("plan_prediction_batches", lengths, buckets)
     order = np.argsort(-lengths, kind="stable")
-    bucket_of = np.searchsorted(buckets, lengths[order])
-    # Bucket numbers descend here, so their negatives are sorted.
-    bucket_ends = np.searchsorted(-bucket_of, -np.arange(len(buckets)), side="right")
+    padded = buckets[np.searchsorted(buckets, lengths[order])].tolist()
     batches, start = [], 0
     while start < len(order):
-        bucket = bucket_of[start]
-        length = int(buckets[bucket])
+        length = padded[start]
         size = _batch_size(tokens_per_batch // length)
-        stop = start + size
-        if not fixed_shapes:
-            stop = min(stop, int(bucket_ends[bucket]))
-        rows = order[start:stop]
-        if not fixed_shapes:
-            size = len(rows)
-        elif len(rows) < size:
-            size = min(size, 1 << (len(rows) - 1).bit_length())
+        rows = order[start : start + size]
+        if len(rows) < size:
+            size = min(size, 1 << (len(rows) - 1).bit_length()) if fixed_shapes else len(rows)
         batches.append(Batch(rows, length, size))
         start += len(rows)
     return batches

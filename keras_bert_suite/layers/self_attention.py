@@ -98,8 +98,9 @@ class SelfAttention(SuiteLayer):
         return ops.reshape((1.0 - mask) * negative, (batch, 1, 1, length))
 
     def _attend(self, query, key, value, bias, training):
-        query, key, value = (ops.transpose(x, (0, 2, 1, 3)) for x in (query, key, value))  # (B, N, T, H)
-        scores = ops.matmul(query * self.head_dim**-0.5, ops.transpose(key, (0, 1, 3, 2)))  # (B, N, T, T)
+        query, value = (ops.transpose(x, (0, 2, 1, 3)) for x in (query, value))  # (B, N, T, H)
+        key = ops.transpose(key, (0, 2, 3, 1))  # (B, N, H, T)
+        scores = ops.matmul(query * self.head_dim**-0.5, key)  # (B, N, T, T)
         if bias is not None:
             scores = scores + bias
         probabilities = self.dropout(ops.softmax(scores, axis=-1), training=training)

@@ -11,12 +11,12 @@ __all__ = ["BucketedDataset", "fixed_shape", "model_buckets", "tokens_per_batch"
 
 def model_buckets(max_length):
     """Return the padded lengths that suit the running backend, up to `max_length` tokens."""
-    return bucket_lengths(max_length, "coarse" if compiles_per_shape() else "fine")
+    return bucket_lengths(max_length, "coarse" if compiles_per_shape() else "exact")
 
 
 def tokens_per_batch():
     """Return how many padded tokens keep the running device busy: more wait in memory for nothing."""
-    return 32768 if has_accelerator() else 4096
+    return 32768 if has_accelerator() else 4096 if compiles_per_shape() else 1024
 
 
 def fixed_shape(encoded, batch):

@@ -28,13 +28,13 @@ def shapes(plan):
 
 @pytest.mark.parametrize("max_length", [1, 7, 8, 16, 17, 48, 100, 128, 130, 512, 4096])
 def test_bucket_lengths(max_length):
-    coarse, fine = bucket_lengths(max_length), bucket_lengths(max_length, "fine")
-    for buckets in (coarse, fine):
+    coarse, exact = bucket_lengths(max_length), bucket_lengths(max_length, "exact")
+    for buckets in (coarse, exact):
         assert buckets[-1] == max_length
         assert list(buckets) == sorted(set(buckets))
-        assert all(length % 8 == 0 for length in buckets[:-1])
+    assert all(length % 8 == 0 for length in coarse[:-1])
     assert all(longer <= 1.5 * shorter for shorter, longer in pairwise(coarse))
-    assert all(longer - shorter <= 8 for shorter, longer in pairwise(fine))
+    assert exact == tuple(range(1, max_length + 1))
 
 
 def test_coarse_buckets_are_few():
@@ -46,7 +46,7 @@ def test_coarse_buckets_are_few():
 def test_prediction_plans(seed, fixed_shapes):
     rng = np.random.default_rng(seed)
     lengths = rng.integers(1, 129, size=rng.integers(1, 3000))
-    buckets = bucket_lengths(128, ("coarse", "fine")[seed % 2])
+    buckets = bucket_lengths(128, ("coarse", "exact")[seed % 2])
     tokens = int(rng.integers(1, 5000))
     plan = plan_prediction_batches(lengths, buckets, tokens, fixed_shapes)
     check_plan(plan, lengths, buckets)
@@ -56,8 +56,6 @@ def test_prediction_plans(seed, fixed_shapes):
         assert len(shapes(plan[:-1])) <= len(buckets)
     else:
         assert all(len(batch.rows) == batch.size for batch in plan)
-        of_row = np.searchsorted(buckets, lengths)
-        assert all(len(set(of_row[batch.rows])) == 1 for batch in plan)
 
 
 def test_answers_return_to_the_callers_order():
@@ -125,10 +123,10 @@ def test_the_partial_batch_and_the_order_of_batches_do_not_depend_on_length():
 
 
 def test_padding_is_little():
-    lengths, coarse, fine = sentence_lengths(100_000), bucket_lengths(128), bucket_lengths(128, "fine")
+    lengths, coarse, exact = sentence_lengths(100_000), bucket_lengths(128), bucket_lengths(128, "exact")
     rng = np.random.default_rng(0)
     assert padding_share(plan_prediction_batches(lengths, coarse, 4096), lengths) < 0.20
-    assert padding_share(plan_prediction_batches(lengths, fine, 4096, fixed_shapes=False), lengths) < 0.12
+    assert padding_share(plan_prediction_batches(lengths, exact, 4096, fixed_shapes=False), lengths) < 0.01
     assert padding_share(plan_training_batches(lengths, 32, coarse, rng), lengths) < 0.21
     unsorted = padding_share(plan_training_batches(lengths, 32, coarse, rng, window=1), lengths)
     assert unsorted > 0.6
@@ -169,5 +167,5 @@ def test_faulty_arguments_of_plans(plan):
 def test_faulty_arguments_of_buckets():
     with pytest.raises(ValueError, match=r"bucket_lengths: max_length must be above 0. Received: max_length=0."):
         bucket_lengths(0)
-    with pytest.raises(ValueError, match=r"granularity must be one of 'coarse', 'fine'. Received: granularity='x'."):
+    with pytest.raises(ValueError, match=r"granularity must be one of 'coarse', 'exact'. Received: granularity='x'."):
         bucket_lengths(8, "x")
