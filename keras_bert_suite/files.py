@@ -14,6 +14,10 @@ from pathlib import Path
 __all__ = ["check_free", "replaced_directory", "replaced_file"]
 
 
+#: How each error of this file begins.
+UNWRITABLE = "cannot write"
+
+
 def _temporary_name(path):
     path = Path(path)
     try:
@@ -29,7 +33,7 @@ def _explained(path):
     try:
         yield
     except OSError as error:
-        if error.filename is not None or str(path) in str(error):
+        if error.filename is not None or str(error.strerror).startswith(UNWRITABLE):
             raise
         raise _cannot_write(path, error) from error
 
@@ -111,7 +115,7 @@ def check_free(path, overwrite=False, room=0):
     if free < room:
         raise OSError(
             errno.ENOSPC,
-            f"cannot write {path}: it needs {room / 1e6:.1f} MB, and the disk has {free / 1e6:.1f} MB left. "
+            f"{UNWRITABLE} {path}: it needs {room / 1e6:.1f} MB, and the disk has {free / 1e6:.1f} MB left. "
             "Free some space, or choose another path",
         )
 
@@ -119,5 +123,5 @@ def check_free(path, overwrite=False, room=0):
 def _cannot_write(path, error):
     return OSError(
         error.errno,
-        f"cannot write {path}: {error.strerror or error}. Choose another path, or give it space and permissions",
+        f"{UNWRITABLE} {path}: {error.strerror or error}. Choose another path, or give it space and permissions",
     )

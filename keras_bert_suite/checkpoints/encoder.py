@@ -1,9 +1,9 @@
 """Loading and saving an encoder alone."""
 
 from keras_bert_suite.checkpoints.hugging_face import Checkpoint, write_checkpoint
-from keras_bert_suite.checkpoints.source import resolve_source
 from keras_bert_suite.files import replaced_directory
 from keras_bert_suite.models import build_encoder, encoder_config, find_encoder
+from keras_bert_suite.source import resolve_source
 
 __all__ = ["load_encoder", "save_encoder"]
 

@@ -4,6 +4,8 @@ import functools
 import json
 import logging
 import math
+import os
+import re
 from pathlib import Path
 
 from keras_bert_suite.checkpoints.weights import assign_weights, collect_weights, shortened, weight_table
@@ -262,7 +264,10 @@ def write_checkpoint(directory, model, config, architecture, head=None, extra=No
         arrays = {key if key.startswith(head) else f"bert.{key}": array for key, array in arrays.items()}
     try:
         safetensors.numpy.save_file(arrays, directory / WEIGHTS_FILE, metadata={"format": "pt"})
-    except safetensors.SafetensorError as error:  # A full disk comes as this.
-        raise OSError(str(error)) from error
+    except safetensors.SafetensorError as error:
+        number = re.search(r"os error (\d+)", str(error))  # A full disk comes as this.
+        if number is None:
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1]))) from error
     values = {"architectures": [architecture], **config_to_json(config), **(extra or {})}
     (directory / CONFIG_FILE).write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

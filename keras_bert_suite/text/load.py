@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from keras_bert_suite.errors import DataError
+from keras_bert_suite.source import INSTALLED_MODELS, resolve_source
 from keras_bert_suite.text.definition import model_type, read_json
 from keras_bert_suite.text.word_piece import WordPieceTokenizer
 
@@ -12,17 +13,20 @@ __all__ = ["load_tokenizer"]
 TOKENIZERS = {"WordPiece": WordPieceTokenizer}
 
 
-def load_tokenizer(path):
-    """Load the tokenizer of a checkpoint directory.
+def load_tokenizer(source):
+    """Load the tokenizer of a checkpoint.
 
     Args:
-        path: str or path. A directory, a `tokenizer.json` or a `vocab.txt`.
+        source: str or path. A directory, a `tokenizer.json` or a `vocab.txt`, or
+            the name of an installed model, e.g. `"all-MiniLM-L6-v2"`.
     Returns:
         `WordPieceTokenizer`.
     Raises:
         DataError: if the files are missing, damaged, or of a kind not supported.
     """
-    path = Path(path)
+    path = Path(source)
+    if not path.exists() and str(source) in INSTALLED_MODELS:
+        path = resolve_source(source)
     file = path / "tokenizer.json" if path.is_dir() else path
     kind = model_type(read_json(file)) if file.suffix == ".json" and file.is_file() else "WordPiece"
     if kind not in TOKENIZERS:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from keras_bert_suite.errors import CheckpointError
 
-__all__ = ["resolve_source"]
+__all__ = ["INSTALLED_MODELS", "resolve_source"]
 
 #: Models that come as an installed Python package: name -> (module, folder inside it).
 #: Only their data files are read; the module is never imported.
