@@ -1,0 +1,41 @@
+"""Which tests run once per backend, the backend where none is chosen, and one seed for every test."""
+
+import importlib.util
+import os
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+BACKENDS = ("tensorflow", "jax", "torch")
+#: Folders whose every test touches Keras, and so runs once on each backend.
+PER_BACKEND = ("layers", "models", "checkpoints", "training", "tasks")
+HERE = Path(__file__).parent
+
+# Before anything imports Keras.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("KERAS_BACKEND", next(filter(importlib.util.find_spec, BACKENDS), "tensorflow"))
+
+
+def pytest_report_header():
+    return f"keras backend: {os.environ['KERAS_BACKEND']}"
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.path.relative_to(HERE).parts[0] in PER_BACKEND:
+            item.add_marker(pytest.mark.per_backend)
+        if item.get_closest_marker("tensorflow") and importlib.util.find_spec("tensorflow") is None:
+            item.add_marker(pytest.mark.skip(reason="TensorFlow is not installed"))
+
+
+@pytest.fixture(autouse=True)
+def _one_seed(request):
+    """Give every test the same random numbers, whichever ran before it."""
+    random.seed(0)
+    np.random.seed(0)
+    if request.node.get_closest_marker("per_backend"):
+        import keras
+
+        keras.utils.set_random_seed(0)
