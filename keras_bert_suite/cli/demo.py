@@ -23,7 +23,7 @@ def add_arguments(parser):
     parser.add_argument("--data", metavar="DIR", help="folder with train.tsv, dev.tsv and test.tsv")
     parser.add_argument("--model", default="all-MiniLM-L6-v2", metavar="DIR|NAME", help="default: all-MiniLM-L6-v2")
     parser.add_argument("--output", default="saved_models/demo", metavar="DIR", help="default: saved_models/demo")
-    parser.add_argument("--epochs", type=positive_int, default=8, metavar="N", help="default: 8")
+    parser.add_argument("--epochs", type=positive_int, default=6, metavar="N", help="default: 6")
     add_seed(parser)
 
 

@@ -80,8 +80,7 @@ class SelfAttention(SuiteLayer):
         )  # (B, T, N, H)
         bias = None if padding_mask is None else self._attention_bias(padding_mask, batch, length)
         if keras.backend.backend() == "torch" and not (training and self.dropout_rate):
-            # PyTorch has a fused kernel, which Keras reaches only without dropout.
-            context = ops.dot_product_attention(query, key, value, bias=bias, scale=self.head_dim**-0.5)
+            context = _fused_attention(query, key, value, bias, self.head_dim**-0.5)
         else:
             context = self._attend(query, key, value, bias, training)
         context = ops.reshape(context, (-1, self.hidden_dim))  # (B * T, D)
@@ -108,3 +107,15 @@ class SelfAttention(SuiteLayer):
 
     def compute_output_shape(self, hidden_states_shape, padding_mask_shape=None):
         return hidden_states_shape
+
+
+def _fused_attention(query, key, value, bias, scale):
+    """Attend with PyTorch's fused kernel, `(B, T, N, H)` in and out.
+
+    `keras.ops.dot_product_attention` calls the same kernel, on contiguous copies of its arguments.
+    """
+    import torch
+
+    query, key, value = (x.transpose(1, 2) for x in (query, key, value))  # (B, N, T, H)
+    context = torch.nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=bias, scale=scale)
+    return context.transpose(1, 2)
