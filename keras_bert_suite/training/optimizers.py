@@ -6,8 +6,9 @@ from keras_bert_suite.training.schedules import LinearWarmupDecay
 
 __all__ = ["build_optimizer"]
 
-#: Biases and norms: pulling them towards 0 only hurts.
-UNDECAYED = (r"/(bias|gamma|beta)$",)
+#: Biases and norms: pulling them towards 0 only hurts. Keras matches this with `gamma` on JAX and PyTorch, with
+#: `embeddings/norm/gamma:0` on TensorFlow and `embeddings/norm/gamma/replica_1:0` under its strategies.
+UNDECAYED = (r"(^|/)(bias|gamma|beta)(/replica_\d+)?(:\d+)?$",)
 
 
 def build_optimizer(learning_rate, total_steps=None, warmup_ratio=0.1, weight_decay=0.01, clip_norm=1.0):
