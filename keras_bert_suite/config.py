@@ -6,6 +6,7 @@ GELU, its initializer) has its one home here. Foreign names live in
 """
 
 import dataclasses
+import numbers
 
 from keras_bert_suite.errors import check_choice, check_positive_int, check_rate
 
@@ -80,6 +81,8 @@ class EncoderConfig:
         check_choice(subject, "activation", self.activation, ACTIVATIONS)
         check_rate(subject, dropout_rate=self.dropout_rate, attention_dropout_rate=self.attention_dropout_rate)
         for name in ("layer_norm_epsilon", "initializer_range"):
+            if not isinstance(getattr(self, name), numbers.Real):
+                raise TypeError(f"{subject}: {name} must be a number. Received: {name}={getattr(self, name)!r}.")
             if not getattr(self, name) > 0:
                 raise ValueError(f"{subject}: {name} must be above 0. Received: {name}={getattr(self, name)!r}.")
 

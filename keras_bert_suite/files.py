@@ -82,11 +82,23 @@ def replaced_directory(path, overwrite=False):
         with _explained(path):
             written.mkdir()
             yield written
-            if path.exists():
-                os.replace(path, temporary / "replaced")
-            os.replace(written, path)
+        check_free(path, overwrite)  # Something may have appeared there meanwhile.
+        with _explained(path):
+            _exchange(written, path, aside=temporary / "replaced")
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _exchange(written, path, aside):
+    """Give `written` the name `path`; what was there goes `aside`, or stays if that fails."""
+    if path.exists():
+        os.replace(path, aside)
+    try:
+        os.replace(written, path)
+    except BaseException:
+        if aside.exists():
+            os.replace(aside, path)
+        raise
 
 
 def check_free(path, overwrite=False, room=0):

@@ -106,7 +106,7 @@ class Checkpoint:
         if missing:
             raise CheckpointError(f"{path}: missing {', '.join(missing)}. Use the config.json saved with the weights.")
         activation = self.values.get("hidden_act", "gelu")
-        if activation not in ACTIVATIONS:
+        if activation not in tuple(ACTIVATIONS):  # a list in config.json cannot be looked up in a dict
             raise CheckpointError(
                 f"{path}: hidden_act must be one of {', '.join(ACTIVATIONS)}. Received: hidden_act={activation!r}."
             )
@@ -137,6 +137,7 @@ class Checkpoint:
     def _read_weights(self, read):
         """Return `read(file, key)` for every weight, by its bare name: no `bert.` prefix, `weight` and
         `bias` in norms, no buffers."""
+        import ml_dtypes  # noqa: F401 (teaches NumPy, and so safetensors, what bfloat16 is)
         import safetensors
 
         path = self.directory / WEIGHTS_FILE

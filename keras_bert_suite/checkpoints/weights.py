@@ -90,8 +90,8 @@ def assign_weights(model, table, arrays, source):
         arrays: dict of foreign name to NumPy array; names the table lacks are ignored.
         source: path named in the error.
     Raises:
-        CheckpointError: if any array is missing or has another shape than its
-            variable; all such are reported together.
+        CheckpointError: if any array is missing, has another shape than its
+            variable or is not finite; all such are reported together.
     """
     variables = {variable.path: variable for variable in model.weights}
     complaints, pairs = [], []
@@ -106,6 +106,9 @@ def assign_weights(model, table, arrays, source):
             complaints.append(
                 f"{name.hugging_face} has shape {arrays[name.hugging_face].shape}, config.json says {expected}"
             )
+            continue
+        if not np.isfinite(array.sum(dtype="float64")):
+            complaints.append(f"{name.hugging_face} is not finite")
             continue
         pairs.append((variable, array))
     if complaints:

@@ -3,6 +3,7 @@
 import json
 import logging
 import random
+from numbers import Integral
 from pathlib import Path
 
 import keras
@@ -19,7 +20,7 @@ from keras_bert_suite.tasks.inference import predict_encoded, progress_bar
 from keras_bert_suite.tasks.inputs import is_batched, read_input, stream_texts
 from keras_bert_suite.text import load_tokenizer
 from keras_bert_suite.training import BucketedDataset, build_optimizer
-from keras_bert_suite.training.backend import compiles_per_shape
+from keras_bert_suite.training.backend import compiles_per_shape, dropout_under
 
 __all__ = ["TextClassifier"]
 
@@ -141,6 +142,7 @@ class TextClassifier:
         Raises:
             FileExistsError: if the directory holds anything and `overwrite` is false.
         """
+        self._check_labels_known()
         extra = {
             **labels_to_json(self.labels),
             "problem_type": "single_label_classification",
@@ -297,7 +299,7 @@ class TextClassifier:
             return self._fit_batches(x, y, validation_data, epochs, batch_size, seed, callbacks, verbose, options)
         training = read_input(x, y, pairs, columns, require_label=True)
         if self.label_map is None:
-            labels = LabelMap.from_examples([str(label) for label in training.labels], path=training.path)
+            labels = LabelMap.from_examples(map(_label_name, training.labels), path=training.path)
             self._set_labels(labels)
         self.label_map.check_trainable(training.path)
         validation = None if validation_data is None else self._validation(validation_data, columns, batch_size)
@@ -313,16 +315,17 @@ class TextClassifier:
             self._draw_under(seed)
         steps = options.get("steps_per_epoch") or _num_batches(x, batch_size)
         self._compile_model(total_steps=steps * epochs if steps else None)
-        history = self.model.fit(
-            x,
-            y,
-            validation_data=validation,
-            epochs=epochs,
-            batch_size=batch_size,
-            callbacks=callbacks,
-            verbose=verbose,
-            **options,
-        )
+        with dropout_under(seed):
+            history = self.model.fit(
+                x,
+                y,
+                validation_data=validation,
+                epochs=epochs,
+                batch_size=batch_size,
+                callbacks=callbacks,
+                verbose=verbose,
+                **options,
+            )
         self._new_parts = set()
         return history
 
@@ -354,8 +357,8 @@ class TextClassifier:
             # An integer is an index, unless the labels are themselves named by numbers.
             labels = [
                 self.labels[label]
-                if isinstance(label, int) and str(label) not in self.label_map and 0 <= label < len(self.label_map)
-                else str(label)
+                if isinstance(label, Integral) and str(label) not in self.label_map and 0 <= label < len(self.label_map)
+                else _label_name(label)
                 for label in labels
             ]
         return self.label_map.encode(labels, path=found.path, lines=found.lines)
@@ -454,7 +457,7 @@ class TextClassifier:
     def predict_probabilities(self, x, *, pairs=None, columns=None, progress=False):
         """Return the probability of every label: float32 `(N, L)`, in the order of `x`."""
         chunks = [chunk for _, chunk in self._probability_chunks(x, pairs, columns, progress)]
-        return np.concatenate(chunks)
+        return np.concatenate(chunks) if chunks else np.zeros((0, len(self.labels)), "float32")
 
     def _probability_chunks(self, x, pairs, columns, progress):
         total = None
@@ -472,6 +475,11 @@ class TextClassifier:
 
     def _logits(self, found, bar=None):
         return predict_encoded(self.model, self._encode(found), self.max_length, bar)
+
+
+def _label_name(label):
+    """Return a whole number as the str it is written as, and leave the rest to `LabelMap`'s checks."""
+    return str(label) if isinstance(label, Integral) else label
 
 
 def _head_labels(checkpoint, labels):

@@ -1,8 +1,10 @@
-"""The two facts about the running backend that decide the shapes of batches."""
+"""What differs between backends in training: which shapes of batches pay, and where dropout draws from."""
+
+import contextlib
 
 import keras
 
-__all__ = ["compiles_per_shape", "has_accelerator"]
+__all__ = ["compiles_per_shape", "dropout_under", "has_accelerator"]
 
 
 def has_accelerator():
@@ -28,3 +30,23 @@ def compiles_per_shape():
     """
     backend = keras.backend.backend()
     return backend == "jax" or (backend == "tensorflow" and has_accelerator())
+
+
+@contextlib.contextmanager
+def dropout_under(seed):
+    """Let dropout draw from `seed` inside the block, where that takes more than each layer's own state.
+
+    On PyTorch, Keras passes over the state of a layer that was made without a
+    seed, and draws from the global generator. It is put back afterwards.
+
+    Args:
+        seed: optional int. Without it nothing changes.
+    """
+    if seed is None or keras.backend.backend() != "torch":
+        yield
+        return
+    import torch
+
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        yield

@@ -16,7 +16,7 @@ def model_buckets(max_length):
 
 def tokens_per_batch():
     """Return how many padded tokens keep the running device busy: more wait in memory for nothing."""
-    return 32768 if has_accelerator() else 4096 if compiles_per_shape() else 1024
+    return 32768 if has_accelerator() else 1024
 
 
 def fixed_shape(encoded, batch):
@@ -52,8 +52,8 @@ class BucketedDataset(keras.utils.PyDataset):
     >>> tokenizer = kbs.WordPieceTokenizer(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "good", "bad"])
     >>> dataset = BucketedDataset(tokenizer.encode(["good", "bad bad"]), np.array([1, 0]), 2, max_length=8)
     >>> inputs, targets, weights = dataset[0]
-    >>> inputs["token_ids"].shape, sorted(targets.tolist())
-    ((2, 8), [0, 1])
+    >>> sorted(inputs), len(inputs["token_ids"]), sorted(targets.tolist())
+    (['padding_mask', 'segment_ids', 'token_ids'], 2, [0, 1])
     """
 
     def __init__(self, encoded, targets, batch_size, max_length, shuffle=True, seed=0, **kwargs):
