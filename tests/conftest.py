@@ -16,6 +16,8 @@ HERE = Path(__file__).parent
 # Before anything imports Keras.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("KERAS_BACKEND", next(filter(importlib.util.find_spec, BACKENDS), "tensorflow"))
+if os.environ["KERAS_BACKEND"] == "jax":  # Tiny models spend their time in the compiler.
+    os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true")
 
 
 def pytest_report_header():
@@ -31,11 +33,7 @@ def pytest_collection_modifyitems(items):
 
 
 @pytest.fixture(autouse=True)
-def _one_seed(request):
-    """Give every test the same random numbers, whichever ran before it."""
+def _one_seed():
+    """Give every test the same random numbers, whichever ran before it: Keras draws its seeds from `random`."""
     random.seed(0)
     np.random.seed(0)
-    if request.node.get_closest_marker("per_backend"):
-        import keras
-
-        keras.utils.set_random_seed(0)

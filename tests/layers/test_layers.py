@@ -8,7 +8,7 @@ from keras_bert_suite.layers import Embeddings, EncoderBlock, FeedForward, Poole
 from tests.support.golden import GOLDEN_ACTIVATIONS, load_golden
 from tests.support.layer_checks import check_layer, numpy_of
 
-each_activation = pytest.mark.parametrize(("hidden_act", "activation"), GOLDEN_ACTIVATIONS.items())
+each_activation = pytest.mark.parametrize("activation", GOLDEN_ACTIVATIONS)
 FIRST_BLOCK = "bert.encoder.layer.0"
 BLOCK = {
     "self_attention/query": "attention.self.query",
@@ -35,8 +35,8 @@ def weights_of(golden, names):
 
 
 @each_activation
-def test_embeddings(hidden_act, activation, tmp_path):
-    golden = load_golden(hidden_act)
+def test_embeddings(activation, tmp_path):
+    golden = load_golden(activation)
     tables = {"token": "word", "segment": "token_type", "position": "position"}
     weights = {
         f"{ours}/embeddings": golden.weights[f"bert.embeddings.{theirs}_embeddings.weight"]
@@ -61,8 +61,8 @@ def test_embeddings(hidden_act, activation, tmp_path):
 
 
 @each_activation
-def test_self_attention(hidden_act, activation, tmp_path):
-    golden = load_golden(hidden_act)
+def test_self_attention(activation, tmp_path):
+    golden = load_golden(activation)
     names = {name.split("/")[1]: f"{FIRST_BLOCK}.{theirs}" for name, theirs in list(BLOCK.items())[:4]}
     check_layer(
         SelfAttention,
@@ -76,8 +76,8 @@ def test_self_attention(hidden_act, activation, tmp_path):
 
 
 @each_activation
-def test_feed_forward(hidden_act, activation, tmp_path):
-    golden = load_golden(hidden_act)
+def test_feed_forward(activation, tmp_path):
+    golden = load_golden(activation)
     names = {"intermediate": f"{FIRST_BLOCK}.intermediate.dense", "output": f"{FIRST_BLOCK}.output.dense"}
     check_layer(
         FeedForward,
@@ -90,8 +90,8 @@ def test_feed_forward(hidden_act, activation, tmp_path):
 
 
 @each_activation
-def test_encoder_block(hidden_act, activation, tmp_path):
-    golden = load_golden(hidden_act)
+def test_encoder_block(activation, tmp_path):
+    golden = load_golden(activation)
     check_layer(
         EncoderBlock,
         {
@@ -113,8 +113,8 @@ def test_encoder_block(hidden_act, activation, tmp_path):
 
 
 @each_activation
-def test_pooler(hidden_act, activation, tmp_path):
-    golden = load_golden(hidden_act)
+def test_pooler(activation, tmp_path):
+    golden = load_golden(activation)
     check_layer(
         Pooler,
         {"hidden_dim": 12, "initializer_range": 0.03},

@@ -1,4 +1,4 @@
-"""Golden files of `transformers`' numbers, and the same weights as a checkpoint directory."""
+"""Golden files of `transformers`' numbers, and the same weights as a model or as a checkpoint directory."""
 
 import dataclasses
 import functools
@@ -7,11 +7,19 @@ from pathlib import Path
 
 import numpy as np
 
-__all__ = ["GOLDEN_ACTIVATIONS", "Golden", "load_golden"]
+__all__ = [
+    "GOLDEN_ACTIVATIONS",
+    "Golden",
+    "golden",
+    "golden_classifier",
+    "golden_config",
+    "load_golden",
+    "write_directory",
+]
 
 FOLDER = Path(__file__).resolve().parents[1] / "golden"
-#: `hidden_act` of each golden file -> our name of it.
-GOLDEN_ACTIVATIONS = {"gelu": "gelu", "gelu_new": "gelu_tanh"}
+GOLDEN_ACTIVATIONS = ("gelu", "gelu_tanh")
+NUM_LABELS = 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,8 +68,8 @@ def write_directory(directory, config, weights):
 
 
 @functools.cache
-def load_golden(activation):
-    """Read the golden file of a `hidden_act`, one of `GOLDEN_ACTIVATIONS`."""
+def load_golden(activation="gelu"):
+    """Read the golden file of one of `GOLDEN_ACTIVATIONS`."""
     parts = {"weight": {}, "input": {}, "output": {}}
     with np.load(FOLDER / f"encoder_{activation}.npz") as arrays:
         config = json.loads(str(arrays["config"]))
@@ -70,3 +78,37 @@ def load_golden(activation):
             if key:
                 parts[part][key] = arrays[name]
     return Golden(config, parts["weight"], parts["input"], parts["output"])
+
+
+def golden(activation="gelu"):
+    """Return `(inputs, outputs, weights)` of a golden file."""
+    found = load_golden(activation)
+    return found.inputs, found.outputs, found.weights
+
+
+def golden_config(activation="gelu"):
+    """Return the `EncoderConfig` of a golden file."""
+    from keras_bert_suite import EncoderConfig
+
+    return EncoderConfig(
+        vocabulary_size=31,
+        hidden_dim=12,
+        num_layers=2,
+        num_heads=3,
+        intermediate_dim=20,
+        max_length=17,
+        activation=activation,
+        layer_norm_epsilon=1e-5,
+    )
+
+
+def golden_classifier(activation="gelu", dtype=None):
+    """Return a text classifier with the weights of a golden file."""
+    from keras_bert_suite.checkpoints.weights import assign_weights, weight_table
+    from keras_bert_suite.models import build_encoder, build_text_classifier
+
+    config = golden_config(activation)
+    model = build_text_classifier(build_encoder(config, dtype=dtype), NUM_LABELS)
+    weights = {key.removeprefix("bert."): array for key, array in load_golden(activation).weights.items()}
+    assign_weights(model, weight_table(config, "classifier"), weights, FOLDER)
+    return model

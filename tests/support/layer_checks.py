@@ -6,7 +6,7 @@ import json
 import keras
 import numpy as np
 
-__all__ = ["check_layer", "numpy_of"]
+__all__ = ["check_layer", "check_saving", "numpy_of"]
 
 TOLERANCE = 1e-5
 
@@ -30,13 +30,14 @@ def check_layer(layer_class, arguments, inputs, weights, expected, tmp_path, unl
     check_training_step(layer_class, arguments, inputs, unlearnable)
     layer = golden_layer(layer_class, arguments, inputs, weights)
     check_golden(layer, inputs, expected)
-    check_saving(layer, inputs, tmp_path)
+    check_saving(model_of(layer, inputs), inputs, tmp_path)
     if "padding_mask" in inputs:
         check_padding(layer, inputs)
 
 
 def numpy_of(tensor):
-    return np.asarray(keras.ops.convert_to_numpy(tensor))
+    """A tensor or variable as an array."""
+    return np.asarray(keras.ops.convert_to_numpy(getattr(tensor, "value", tensor)))
 
 
 def call(layer, inputs, **options):
@@ -46,10 +47,13 @@ def call(layer, inputs, **options):
 
 
 def symbolic(inputs, fixed_shape=False):
+    """Symbolic tensors like `inputs`, of open batch and length unless `fixed_shape`."""
     return {
-        name: keras.Input((None,) * (array.ndim - 1 - (array.dtype.kind == "f")) + array.shape[2:], dtype=array.dtype)
-        if not fixed_shape
-        else keras.Input(batch_shape=array.shape, dtype=array.dtype)
+        name: keras.Input(
+            batch_shape=array.shape if fixed_shape else (None, None, *array.shape[2:]),
+            dtype=array.dtype.name,
+            name=name,
+        )
         for name, array in inputs.items()
     }
 
@@ -131,13 +135,17 @@ def _inference(layer):
     return {"training": False} if "training" in inspect.signature(layer.call).parameters else {}
 
 
-def check_saving(layer, inputs, tmp_path):
-    model = model_of(layer, inputs)
-    expected = numpy_of(model(inputs, training=False))
-    model.save(tmp_path / "layer.keras")
-    loaded = keras.saving.load_model(tmp_path / "layer.keras")
-    assert np.array_equal(numpy_of(loaded(inputs, training=False)), expected)
+def check_saving(model, inputs, tmp_path):
+    """Assert that a `.keras` file gives the same outputs under the same names, and return what it loads."""
+    expected = model(inputs, training=False)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    found = loaded(inputs, training=False)
+    keras.tree.assert_same_structure(found, expected)
+    for one, other in zip(keras.tree.flatten(found), keras.tree.flatten(expected), strict=True):
+        assert np.array_equal(numpy_of(one), numpy_of(other))
     assert [weight.path for weight in loaded.weights] == [weight.path for weight in model.weights]
+    return loaded
 
 
 def check_padding(layer, inputs):

@@ -1,0 +1,125 @@
+"""The commands end to end, as a person types them; and what Ctrl-C leaves: nothing."""
+
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from tests.tasks.small import LABELS
+
+KBS = [sys.executable, "-c", "import sys; from keras_bert_suite.cli.main import main; sys.exit(main())"]
+
+
+def test_train_score_and_label(kbs, model, data, tmp_path):
+    output = tmp_path / "new" / "intents"
+    words = ["finetune", "text-classification", "--model", model, "--train", data / "train.tsv"]
+    words += ["--dev", data / "test.tsv", "--output", output, "--epochs", 1, "--batch-size", 12, "--json"]
+    run = subprocess.run(KBS + [str(word) for word in words], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    result = json.loads(run.stdout)
+    assert result["labels"] == LABELS
+    assert set(result) == {"task", "output", "labels", "epochs", "loss", "seconds", "dev"}
+
+    code, out, _ = kbs("evaluate", output, "--data", data / "test.tsv", "--json")
+    assert code == 0
+    scores = json.loads(out)
+    assert scores["accuracy"] == pytest.approx(result["dev"]["accuracy"])
+    assert scores["loss"] == pytest.approx(result["dev"]["loss"], abs=1e-4)
+
+    code, out, _ = kbs("predict", output, "--text", "where is my order", "--json")
+    assert code == 0
+    assert json.loads(out)["label"] in LABELS
+    code, out, _ = kbs("predict", output, "--text", "where is it", "größe", "--text-b", "a", "b")
+    assert code == 0
+    assert [line.split("\t")[0] in LABELS for line in out.splitlines()] == [True, True]
+
+    answers = tmp_path / "answers.jsonl"
+    code, out, _ = kbs("predict", output, "--input", data / "test.tsv", "--output", answers, "--json")
+    assert (code, json.loads(out)) == (0, {"output": str(answers), "texts": 9})
+    code, out, _ = kbs("predict", output, "--input", data / "test.tsv", "--json")
+    assert code == 0
+    rows = [json.loads(line) for line in answers.read_text(encoding="utf-8").splitlines()]
+    assert [{"label": row["label"], "score": row["score"]} for row in rows] == list(map(json.loads, out.splitlines()))
+
+
+def test_columns_by_name_and_by_position(kbs, model, tmp_path):
+    (tmp_path / "named.csv").write_text('kind,body\ntrack,"where, oh where"\n', encoding="utf-8")
+    (tmp_path / "bare.tsv").write_text("track\twhere, oh where\n", encoding="utf-8")
+    results = [
+        kbs("evaluate", model, "--data", tmp_path / name, "--columns", columns, "--json")
+        for name, columns in (("named.csv", "text=body,label=kind"), ("bare.tsv", "text=1,label=0"))
+    ]
+    assert [code for code, _, _ in results] == [0, 0]
+    assert json.loads(results[0][1]) == json.loads(results[1][1])
+
+
+@pytest.mark.parametrize("words", [["--text-b", "a", "--input", "x.tsv"], ["--output", "x", "--text", "a"]])
+def test_options_that_do_not_go_together(kbs, model, words):
+    code, out, errors = kbs("predict", model, *words)
+    assert (code, out) == (2, "")
+    assert "goes with --" in errors
+
+
+def test_a_line_of_a_megabyte_is_read(kbs, model, tmp_path):
+    path = tmp_path / "long.tsv"
+    path.write_text("text\tlabel\n" + "where is it " * 90_000 + "\ttrack\nstop\tcancel\n", encoding="utf-8")
+    code, out, errors = kbs("predict", model, "--input", path, "--json")
+    assert (code, len(out.splitlines())) == (0, 2)
+    assert "1 of 2 texts fill all 16 tokens" in errors
+
+
+def test_an_existing_answer_file_is_replaced_whole(kbs, model, data, tmp_path):
+    answers = tmp_path / "answers.jsonl"
+    answers.write_text("old", encoding="utf-8")
+    (tmp_path / "bad.tsv").write_bytes(b"text\nok\n\xff\n")
+    assert kbs("predict", model, "--input", tmp_path / "bad.tsv", "--output", answers)[0] == 2
+    assert answers.read_text(encoding="utf-8") == "old"
+    assert kbs("predict", model, "--input", data / "test.tsv", "--output", answers)[0] == 0
+    assert len(answers.read_text(encoding="utf-8").splitlines()) == 9
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["answers.jsonl", "bad.tsv"]
+
+
+def test_doctor_says_what_works_and_how_to_get_the_rest(kbs, monkeypatch):
+    chosen = os.environ["KERAS_BACKEND"]
+    find = importlib.util.find_spec
+    others = {"tensorflow", "jax", "torch"} - {chosen}
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *more: None if name in others else find(name, *more))
+    code, out, _ = kbs("doctor", "--json")
+    found = json.loads(out)
+    assert code == 0
+    assert found["backends"][chosen] == {"works": True, "detail": found["backends"][chosen]["detail"]}
+    for other in others:
+        detail = f'not installed. Run: pip install "keras_bert_suite[{other}]"'
+        assert found["backends"][other] == {"works": False, "detail": detail}
+    assert set(found["formats"]) == {"saved_model", "litert", "litert-int8", "onnx"}
+    assert found["packages"]["keras"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals differ on Windows")
+def test_a_signal_during_training_leaves_nothing(model, data, tmp_path):
+    words = ["finetune", "text-classification", "--model", model, "--train", data / "train.tsv"]
+    words += ["--output", "out", "--epochs", 100_000]
+    processes = {}
+    for sent in (signal.SIGINT, signal.SIGTERM):
+        (tmp_path / sent.name).mkdir()
+        processes[sent] = subprocess.Popen(
+            KBS + [str(word) for word in words],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            cwd=tmp_path / sent.name,
+        )
+    for sent, process in processes.items():
+        with process:
+            assert any(line.startswith("Epoch 2/") for line in process.stdout), process.stderr.read()
+            process.send_signal(sent)
+            _, errors = process.communicate(timeout=60)
+        assert process.returncode == 128 + sent, errors
+        assert "Traceback" not in errors
+        assert ("kbs: interrupted; nothing half-written was left" in errors) == (sent == signal.SIGINT)
+        assert list((tmp_path / sent.name).iterdir()) == []
