@@ -20,7 +20,6 @@ Each runs in a process of its own, and they take turns: see turns.py.
 import argparse
 import importlib.metadata
 import json
-import os
 import random
 import statistics
 import sys
@@ -31,12 +30,11 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-os.environ.setdefault("KERAS_BACKEND", "numpy")  # this process computes nothing; the others have their own
 
 from turns import Contender, machine, serve, take_turns
 
-from keras_bert_suite.checkpoints import resolve_source
 from keras_bert_suite.data import read_texts
+from keras_bert_suite.source import resolve_source
 from keras_bert_suite.text import load_tokenizer
 
 ROOT = Path(__file__).resolve().parents[1]

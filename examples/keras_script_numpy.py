@@ -12,7 +12,6 @@ from pathlib import Path
 import keras
 
 import keras_bert_suite as kbs
-from keras_bert_suite.checkpoints import resolve_source
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--model", default="all-MiniLM-L6-v2", help="directory or installed model")
@@ -26,8 +25,7 @@ train, test = (list(kbs.data.read_examples(arguments.data / name)) for name in (
 labels = kbs.data.LabelMap.from_examples([row.label for row in train])
 
 # Strings to arrays: {"token_ids", "segment_ids", "padding_mask"}, each int32 (N, T).
-source = resolve_source(arguments.model)
-tokenizer = kbs.load_tokenizer(source)
+tokenizer = kbs.load_tokenizer(arguments.model)
 
 
 def arrays(rows):
@@ -39,7 +37,7 @@ train_inputs, train_targets = arrays(train)
 test_inputs, test_targets = arrays(test)
 
 # Arrays to a trained model, as with any other.
-encoder = kbs.load_encoder(source)
+encoder = kbs.load_encoder(arguments.model)
 model = kbs.models.build_text_classifier(encoder, num_labels=len(labels))
 model.compile(
     optimizer=keras.optimizers.AdamW(1e-4, weight_decay=0.01, global_clipnorm=1.0),

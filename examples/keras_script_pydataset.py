@@ -11,7 +11,6 @@ import keras
 import numpy as np
 
 import keras_bert_suite as kbs
-from keras_bert_suite.checkpoints import resolve_source
 
 
 class OwnDataset(keras.utils.PyDataset):
@@ -41,8 +40,7 @@ train, test = (list(kbs.data.read_examples(arguments.data / name)) for name in (
 labels = kbs.data.LabelMap.from_examples([row.label for row in train])
 
 # Texts are encoded once, unpadded; the data set pads each batch when it is asked for.
-source = resolve_source(arguments.model)
-tokenizer = kbs.load_tokenizer(source)
+tokenizer = kbs.load_tokenizer(arguments.model)
 
 
 def dataset(rows, shuffle):
@@ -54,7 +52,7 @@ def dataset(rows, shuffle):
 
 
 training = dataset(train, shuffle=True)
-encoder = kbs.load_encoder(source)
+encoder = kbs.load_encoder(arguments.model)
 model = kbs.models.build_text_classifier(encoder, num_labels=len(labels))
 model.compile(
     optimizer=kbs.training.build_optimizer(1e-4, total_steps=arguments.epochs * len(training)),

@@ -11,7 +11,6 @@ import keras
 import tensorflow as tf
 
 import keras_bert_suite as kbs
-from keras_bert_suite.checkpoints import resolve_source
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--model", default="all-MiniLM-L6-v2", help="directory or installed model")
@@ -24,8 +23,7 @@ arguments = parser.parse_args()
 train, test = (list(kbs.data.read_examples(arguments.data / name)) for name in ("train.tsv", "test.tsv"))
 labels = kbs.data.LabelMap.from_examples([row.label for row in train])
 
-source = resolve_source(arguments.model)
-tokenizer = kbs.load_tokenizer(source)
+tokenizer = kbs.load_tokenizer(arguments.model)
 
 
 def dataset(rows, shuffle):
@@ -51,7 +49,7 @@ def with_masks(token_ids, target):
     return {"token_ids": token_ids, "segment_ids": ones - 1, "padding_mask": ones}, target
 
 
-encoder = kbs.load_encoder(source)
+encoder = kbs.load_encoder(arguments.model)
 model = kbs.models.build_text_classifier(encoder, num_labels=len(labels))
 model.compile(
     optimizer=keras.optimizers.AdamW(1e-4, weight_decay=0.01, global_clipnorm=1.0),
