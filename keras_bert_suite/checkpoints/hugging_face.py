@@ -166,6 +166,10 @@ class Checkpoint:
         """Read the weights as NumPy arrays by their bare names."""
         return self._read_weights(lambda file, key: file.get_tensor(key))
 
+    def may_be(self, architecture):
+        """Return whether config.json names this `transformers` class, or none: heads of several share a name."""
+        return architecture in (self.values.get("architectures") or [architecture])
+
     def has_part(self, part):
         """Return whether the weights include a head, e.g. `"classifier"`."""
         return f"{part}.weight" in self._shapes

@@ -27,6 +27,7 @@ __all__ = ["TextClassifier"]
 logger = logging.getLogger(__name__)
 
 HEAD = "classifier"
+ARCHITECTURE = "BertForSequenceClassification"
 
 
 class TextClassifier:
@@ -122,7 +123,7 @@ class TextClassifier:
         classifier = cls(
             encoder, tokenizer, max_length=max_length or ours.get("max_length"), pair=ours.get("pair", False)
         )
-        if checkpoint.has_part(HEAD) and not replace_head:
+        if checkpoint.has_part(HEAD) and checkpoint.may_be(ARCHITECTURE) and not replace_head:
             classifier._set_labels(LabelMap(_head_labels(checkpoint, labels)))
             classifier._new_parts = set(checkpoint.load_into(classifier.model, head=HEAD))
         else:
@@ -150,9 +151,7 @@ class TextClassifier:
             "keras_bert_suite": {"task": self.task, "max_length": self.max_length, "pair": self.pair},
         }
         with replaced_directory(directory, overwrite) as written:
-            write_checkpoint(
-                written, self.model, encoder_config(self.encoder), "BertForSequenceClassification", HEAD, extra
-            )
+            write_checkpoint(written, self.model, encoder_config(self.encoder), ARCHITECTURE, HEAD, extra)
             self.tokenizer.save_pretrained(written)
 
     def export(self, directory, formats=("saved_model", "litert", "onnx"), **options):

@@ -1,6 +1,7 @@
 """A saved classifier comes back whole; nothing that is there is overwritten unasked."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -76,3 +77,21 @@ def test_scores_are_those_of_model_evaluate(trained):
     expected = trained.evaluate(inputs, np.array([LABELS.index(name) for name in NAMES]))
     assert scores["accuracy"] == pytest.approx(expected["accuracy"], abs=1e-6)
     assert scores["loss"] == pytest.approx(expected["loss"], abs=1e-5)
+
+
+def test_the_head_of_another_task_is_left_aside(trained_directory, tmp_path):
+    shutil.copytree(trained_directory, tmp_path / "tagger")
+    path = tmp_path / "tagger" / "config.json"
+    values = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps({**values, "architectures": ["BertForTokenClassification"]}), encoding="utf-8")
+    assert kbs.TextClassifier.from_pretrained(tmp_path / "tagger").labels is None
+
+
+def test_a_vocabulary_that_is_cut_short_is_refused(trained_directory, tmp_path):
+    shutil.copytree(trained_directory, tmp_path / "model")
+    (tmp_path / "model" / "tokenizer.json").unlink()
+    path = tmp_path / "model" / "vocab.txt"
+    words = path.read_text(encoding="utf-8").splitlines()
+    path.write_text("\n".join(words[: len(words) // 2]) + "\n", encoding="utf-8")
+    with pytest.raises(CheckpointError, match=r"the vocabulary has \d+ tokens, but config.json says vocab_size=\d+"):
+        kbs.TextClassifier.from_pretrained(tmp_path / "model")
