@@ -1,9 +1,30 @@
-"""Keras layers of the encoder: tensors in, tensors out, one layer a file."""
+"""Keras layers of encoders and heads: tensors in, tensors out, one idea a file."""
 
+from keras_bert_suite.layers.choices import FoldChoices, UnfoldChoices
 from keras_bert_suite.layers.embeddings import Embeddings
 from keras_bert_suite.layers.encoder_block import EncoderBlock
+from keras_bert_suite.layers.encoder_record import EncoderRecord
 from keras_bert_suite.layers.feed_forward import FeedForward
 from keras_bert_suite.layers.pooler import Pooler
+from keras_bert_suite.layers.pooling import Pooling
+from keras_bert_suite.layers.pre_norm_block import PreNormBlock
 from keras_bert_suite.layers.self_attention import SelfAttention
+from keras_bert_suite.layers.take_positions import TakePositions
+from keras_bert_suite.layers.transform import Transform
+from keras_bert_suite.layers.vocabulary_logits import VocabularyLogits
 
-__all__ = ["Embeddings", "EncoderBlock", "FeedForward", "Pooler", "SelfAttention"]
+__all__ = [
+    "Embeddings",
+    "EncoderBlock",
+    "EncoderRecord",
+    "FeedForward",
+    "FoldChoices",
+    "Pooler",
+    "Pooling",
+    "PreNormBlock",
+    "SelfAttention",
+    "TakePositions",
+    "Transform",
+    "UnfoldChoices",
+    "VocabularyLogits",
+]

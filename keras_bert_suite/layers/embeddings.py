@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_bert_suite.errors import check_positive_int, check_rate
+from keras_bert_suite.errors import check_choice, check_positive_int, check_rate
 from keras_bert_suite.layers.base import SuiteLayer, register, truncated_normal
 
 __all__ = ["Embeddings"]
@@ -13,22 +13,29 @@ __all__ = ["Embeddings"]
 class Embeddings(SuiteLayer):
     """Turn token and segment ids into vectors that know what, which part and where.
 
-    The three learned tables are added, then layer-normalised, then dropped out,
-    in that order.
+    The learned tables are added, then layer-normalised, then dropped out, in
+    that order, and last brought to `hidden_dim` where they are narrower.
 
     Args:
         vocabulary_size: int. Rows of the token table.
         hidden_dim: int. Width of the vectors.
-        max_length: int. Rows of the position table, in tokens.
-        num_segments: int. Rows of the segment table. Defaults to 2.
+        max_length: int. Longest sequence, in tokens.
+        num_segments: int. Rows of the segment table; 0: there is none. Defaults to 2.
+        embedding_dim: optional int. Width of the tables, where a dense layer
+            then brings them to `hidden_dim`. Defaults to `hidden_dim`, without that layer.
+        positions: str, as in `EncoderConfig`. Defaults to `"learned"`.
+        pad_token_id: int. The id that `positions="after_padding"` does not count. Defaults to 0.
         layer_norm_epsilon: float. Defaults to 1e-12.
+        norm_bias: bool. Whether the norm has a bias. Defaults to True.
         dropout_rate: float in [0, 1). Defaults to 0.1.
         initializer_range: float. Standard deviation of new weights. Defaults to 0.02.
     Call arguments:
         token_ids: int `(B, T)`.
         segment_ids: int `(B, T)`; 0 for the first text, 1 for the second.
+        return_table: bool. Whether to return the token table instead, which a
+            masked language model's head multiplies with.
     Returns:
-        float `(B, T, D)` in the layer's compute dtype.
+        float `(B, T, D)` in the layer's compute dtype; or the table, `(V, E)`.
     Raises:
         ValueError: if `T` is known and above `max_length`.
     Example:
@@ -38,7 +45,7 @@ class Embeddings(SuiteLayer):
     >>> tuple(layer(np.zeros((2, 5), "int32"), np.zeros((2, 5), "int32")).shape)
     (2, 5, 12)
 
-    Source: Devlin et al. 2018, section 3, figure 2.
+    Source: Devlin et al. 2018, section 3, figure 2; Lan et al. 2019, section 3.1, for the narrow tables.
     """
 
     config_names = (
@@ -46,7 +53,11 @@ class Embeddings(SuiteLayer):
         "hidden_dim",
         "max_length",
         "num_segments",
+        "embedding_dim",
+        "positions",
+        "pad_token_id",
         "layer_norm_epsilon",
+        "norm_bias",
         "dropout_rate",
         "initializer_range",
     )
@@ -57,7 +68,11 @@ class Embeddings(SuiteLayer):
         hidden_dim,
         max_length,
         num_segments=2,
+        embedding_dim=None,
+        positions="learned",
+        pad_token_id=0,
         layer_norm_epsilon=1e-12,
+        norm_bias=True,
         dropout_rate=0.1,
         initializer_range=0.02,
         **kwargs,
@@ -68,44 +83,87 @@ class Embeddings(SuiteLayer):
             vocabulary_size=vocabulary_size,
             hidden_dim=hidden_dim,
             max_length=max_length,
-            num_segments=num_segments,
+            embedding_dim=hidden_dim if embedding_dim is None else embedding_dim,
         )
+        check_choice("Embeddings", "positions", positions, ("learned", "after_padding", "rotary"))
         check_rate("Embeddings", dropout_rate=dropout_rate)
         self.vocabulary_size = vocabulary_size
         self.hidden_dim = hidden_dim
         self.max_length = max_length
         self.num_segments = num_segments
+        self.embedding_dim = embedding_dim
+        self.positions = positions
+        self.pad_token_id = pad_token_id
         self.layer_norm_epsilon = layer_norm_epsilon
+        self.norm_bias = norm_bias
         self.dropout_rate = dropout_rate
         self.initializer_range = initializer_range
-        self.token, self.segment, self.position = (
-            keras.layers.Embedding(
-                rows,
-                hidden_dim,
-                embeddings_initializer=truncated_normal(initializer_range),
-                dtype=self.dtype_policy,
-                name=name,
-            )
-            for name, rows in (("token", vocabulary_size), ("segment", num_segments), ("position", max_length))
+        self.table_dim = hidden_dim if embedding_dim is None else embedding_dim
+        self.token = self._table("token", vocabulary_size)
+        self.segment = self._table("segment", num_segments) if num_segments else None
+        self.position = None
+        if positions != "rotary":
+            offset = pad_token_id + 1 if positions == "after_padding" else 0
+            self.position = self._table("position", max_length + offset)
+        self.norm = keras.layers.LayerNormalization(
+            epsilon=layer_norm_epsilon, center=norm_bias, dtype=self.dtype_policy, name="norm"
         )
-        self.norm = keras.layers.LayerNormalization(epsilon=layer_norm_epsilon, dtype=self.dtype_policy, name="norm")
         self.dropout = keras.layers.Dropout(dropout_rate, dtype=self.dtype_policy, name="dropout")
+        self.projection = None
+        if embedding_dim is not None:
+            self.projection = keras.layers.Dense(
+                hidden_dim,
+                kernel_initializer=truncated_normal(initializer_range),
+                dtype=self.dtype_policy,
+                name="projection",
+            )
+
+    def _table(self, name, rows):
+        return keras.layers.Embedding(
+            rows,
+            self.table_dim,
+            embeddings_initializer=truncated_normal(self.initializer_range),
+            dtype=self.dtype_policy,
+            name=name,
+        )
 
     def build(self, token_ids_shape, segment_ids_shape=None):
         for table in (self.token, self.segment, self.position):
-            table.build(token_ids_shape)
-        self.norm.build((*token_ids_shape, self.hidden_dim))
+            if table is not None:
+                table.build(token_ids_shape)
+        self.norm.build((*token_ids_shape, self.table_dim))
+        if self.projection is not None:
+            self.projection.build((*token_ids_shape, self.table_dim))
 
-    def call(self, token_ids, segment_ids, training=None):
+    def call(self, token_ids, segment_ids=None, return_table=False, training=None):
+        if return_table:
+            return ops.cast(self.token.embeddings, self.compute_dtype)
         length = ops.shape(token_ids)[1]
         if isinstance(length, int) and length > self.max_length:
             raise ValueError(
                 f"Embeddings: a sequence must have at most max_length tokens. Received: {length} tokens, "
                 f"max_length={self.max_length}. Truncate the texts when they are tokenized."
             )
-        hidden_states = self.token(token_ids) + self.segment(segment_ids)  # (B, T, D)
-        hidden_states = hidden_states + self.position(ops.arange(length, dtype="int32"))  # (T, D) to every row
-        return self.dropout(self.norm(hidden_states), training=training)
+        hidden_states = self.token(token_ids)  # (B, T, E)
+        if self.segment is not None:
+            hidden_states = hidden_states + self.segment(segment_ids)
+        if self.position is not None:
+            hidden_states = hidden_states + self.position(self._position_ids(token_ids, length))
+        hidden_states = self.dropout(self.norm(hidden_states), training=training)
+        return hidden_states if self.projection is None else self.projection(hidden_states)
 
-    def compute_output_shape(self, token_ids_shape, segment_ids_shape=None):
+    def _position_ids(self, token_ids, length):
+        """Rows of the position table: `(T,)` for every row alike, or `(B, T)` where padding is not counted."""
+        if self.positions == "learned":
+            return ops.arange(length, dtype="int32")
+        counted = ops.cast(ops.not_equal(token_ids, self.pad_token_id), "int32")
+        return ops.cumsum(counted, axis=1) * counted + self.pad_token_id
+
+    def compute_output_shape(self, token_ids_shape, segment_ids_shape=None, return_table=False):
+        if return_table:
+            return (self.vocabulary_size, self.table_dim)
         return (*token_ids_shape, self.hidden_dim)
+
+    def compute_output_spec(self, token_ids, segment_ids=None, return_table=False, training=None):
+        shape = self.compute_output_shape(token_ids.shape, return_table=return_table)
+        return keras.KerasTensor(shape, dtype=self.compute_dtype)

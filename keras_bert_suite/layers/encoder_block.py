@@ -102,7 +102,7 @@ class EncoderBlock(SuiteLayer):
     def call(self, hidden_states, padding_mask=None, training=None):
         attended = self.self_attention(hidden_states, padding_mask=padding_mask, training=training)
         hidden_states = self.attention_norm(hidden_states + self.dropout(attended, training=training))
-        transformed = self.feed_forward(hidden_states)
+        transformed = self.feed_forward(hidden_states, training=training)
         return self.output_norm(hidden_states + self.dropout(transformed, training=training))
 
     def compute_output_shape(self, hidden_states_shape, padding_mask_shape=None):

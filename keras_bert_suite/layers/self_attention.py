@@ -1,6 +1,7 @@
 """Multi-head self-attention over padded sequences."""
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_bert_suite.errors import check_positive_int, check_rate
@@ -15,12 +16,18 @@ class SelfAttention(SuiteLayer):
 
     `keras.layers.MultiHeadAttention` computes the same; this layer differs in
     keeping each projection a plain `Dense` with a `(D, D)` kernel, as
-    checkpoints store it, and in staying finite when a whole row is padding.
+    checkpoints store it, in staying finite when a whole row is padding, and in
+    knowing rotary positions and local attention.
 
     Args:
         hidden_dim: int. Width of the vectors, in and out.
         num_heads: int. Attention heads; must divide `hidden_dim`.
         dropout_rate: float in [0, 1). On the attention probabilities. Defaults to 0.1.
+        use_bias: bool. Whether the projections have a bias. Defaults to True.
+        rotary_base: optional float. Base of the angles by which queries and
+            keys are turned according to their position. Defaults to no turning.
+        local_window: optional int. Tokens that a token sees, half of them on
+            each side. Defaults to all.
         initializer_range: float. Standard deviation of new weights. Defaults to 0.02.
     Call arguments:
         hidden_states: float `(B, T, D)`.
@@ -36,12 +43,30 @@ class SelfAttention(SuiteLayer):
     >>> tuple(layer(np.zeros((2, 5, 12), "float32"), padding_mask=np.ones((2, 5), "int32")).shape)
     (2, 5, 12)
 
-    Source: Vaswani et al. 2017, section 3.2.
+    Source: Vaswani et al. 2017, section 3.2; Su et al. 2021, section 3.4.2, for rotary positions.
     """
 
-    config_names = ("hidden_dim", "num_heads", "dropout_rate", "initializer_range")
+    config_names = (
+        "hidden_dim",
+        "num_heads",
+        "dropout_rate",
+        "use_bias",
+        "rotary_base",
+        "local_window",
+        "initializer_range",
+    )
 
-    def __init__(self, hidden_dim, num_heads, dropout_rate=0.1, initializer_range=0.02, **kwargs):
+    def __init__(
+        self,
+        hidden_dim,
+        num_heads,
+        dropout_rate=0.1,
+        use_bias=True,
+        rotary_base=None,
+        local_window=None,
+        initializer_range=0.02,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         check_positive_int("SelfAttention", hidden_dim=hidden_dim, num_heads=num_heads)
         check_rate("SelfAttention", dropout_rate=dropout_rate)
@@ -54,10 +79,14 @@ class SelfAttention(SuiteLayer):
         self.num_heads = num_heads
         self.head_dim = hidden_dim // num_heads
         self.dropout_rate = dropout_rate
+        self.use_bias = use_bias
+        self.rotary_base = rotary_base
+        self.local_window = local_window
         self.initializer_range = initializer_range
         self.query, self.key, self.value, self.output_projection = (
             keras.layers.Dense(
                 hidden_dim,
+                use_bias=use_bias,
                 kernel_initializer=truncated_normal(initializer_range),
                 dtype=self.dtype_policy,
                 name=name,
@@ -78,7 +107,9 @@ class SelfAttention(SuiteLayer):
             ops.reshape(projection(tokens), (batch, length, self.num_heads, self.head_dim))
             for projection in (self.query, self.key, self.value)
         )  # (B, T, N, H)
-        bias = None if padding_mask is None else self._attention_bias(padding_mask, batch, length)
+        if self.rotary_base is not None:
+            query, key = _turn(query, key, self.rotary_base, length, self.head_dim)
+        bias = self._attention_bias(padding_mask, batch, length)
         if keras.backend.backend() == "torch" and not (training and self.dropout_rate):
             context = _fused_attention(query, key, value, bias, self.head_dim**-0.5)
         else:
@@ -87,14 +118,23 @@ class SelfAttention(SuiteLayer):
         return ops.reshape(self.output_projection(context), (batch, length, self.hidden_dim))
 
     def _attention_bias(self, padding_mask, batch, length):
-        """Return 0 where a key is a token and a large negative where it is padding, `(B, 1, 1, T)`.
+        """Return 0 where a key may be seen and a large negative where not, `(B, 1, 1, T)` or `(B, 1, T, T)`.
 
         The negative is finite, so that a row of nothing but padding has a softmax,
         and so large that `exp` makes it exactly 0 beside any real score.
         """
         negative = -3e4 if self.compute_dtype == "float16" else -1e9
-        mask = ops.cast(ops.cast(padding_mask, "bool"), self.compute_dtype)
-        return ops.reshape((1.0 - mask) * negative, (batch, 1, 1, length))
+        bias = None
+        if padding_mask is not None:
+            mask = ops.cast(ops.cast(padding_mask, "bool"), self.compute_dtype)
+            bias = ops.reshape((1.0 - mask) * negative, (batch, 1, 1, length))
+        if self.local_window is not None:
+            positions = ops.arange(length, dtype="int32")
+            distance = ops.abs(ops.expand_dims(positions, 1) - ops.expand_dims(positions, 0))  # (T, T)
+            far = ops.cast(distance > self.local_window // 2, self.compute_dtype) * negative
+            far = ops.reshape(far, (1, 1, length, length))
+            bias = far if bias is None else bias + far
+        return bias
 
     def _attend(self, query, key, value, bias, training):
         query, value = (ops.transpose(x, (0, 2, 1, 3)) for x in (query, value))  # (B, N, T, H)
@@ -119,3 +159,23 @@ def _fused_attention(query, key, value, bias, scale):
     query, key, value = (x.transpose(1, 2) for x in (query, key, value))  # (B, N, T, H)
     context = torch.nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=bias, scale=scale)
     return context.transpose(1, 2)
+
+
+def _turn(query, key, base, length, head_dim):
+    """Turn pairs of numbers of each query and key, `(B, T, N, H)`, by angles that grow with the position.
+
+    Number `i` is paired with number `i + H / 2`. The angles are float32, whatever
+    the layer computes in: at position 8000 a half-precision angle means nothing.
+    """
+    frequencies = base ** (-np.arange(0, head_dim, 2, dtype="float32") / np.float32(head_dim))
+    positions = ops.cast(ops.arange(length, dtype="int32"), "float32")
+    angles = ops.expand_dims(positions, 1) * ops.convert_to_tensor(frequencies.astype("float32"))  # (T, H / 2)
+    angles = ops.reshape(angles, (1, length, 1, head_dim // 2))
+    cosines, sines = ops.cos(angles), ops.sin(angles)
+
+    def turned(x):
+        first, second = ops.split(ops.cast(x, "float32"), 2, axis=-1)
+        pair = (first * cosines - second * sines, second * cosines + first * sines)
+        return ops.cast(ops.concatenate(pair, axis=-1), x.dtype)
+
+    return turned(query), turned(key)

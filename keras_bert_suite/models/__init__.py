@@ -1,6 +1,28 @@
 """Functional graphs: the encoder, then one builder per task head."""
 
 from keras_bert_suite.models.encoder import INPUT_NAMES, build_encoder, encoder_config, find_encoder
+from keras_bert_suite.models.masked_lm import at_masked_positions, build_masked_lm
+from keras_bert_suite.models.multiple_choice import build_multiple_choice
+from keras_bert_suite.models.question_answering import build_question_answering
+from keras_bert_suite.models.replaced_token import build_replaced_token
+from keras_bert_suite.models.sentence_pairs import build_next_sentence, build_sentence_order
 from keras_bert_suite.models.text_classifier import build_text_classifier
+from keras_bert_suite.models.text_embedder import build_text_embedder
+from keras_bert_suite.models.token_classifier import build_token_classifier
 
-__all__ = ["INPUT_NAMES", "build_encoder", "build_text_classifier", "encoder_config", "find_encoder"]
+__all__ = [
+    "INPUT_NAMES",
+    "at_masked_positions",
+    "build_encoder",
+    "build_masked_lm",
+    "build_multiple_choice",
+    "build_next_sentence",
+    "build_question_answering",
+    "build_replaced_token",
+    "build_sentence_order",
+    "build_text_classifier",
+    "build_text_embedder",
+    "build_token_classifier",
+    "encoder_config",
+    "find_encoder",
+]
