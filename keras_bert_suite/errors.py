@@ -15,6 +15,7 @@ __all__ = [
     "check_positive_int",
     "check_rate",
     "require",
+    "shortened",
 ]
 
 #: The pip extra that brings a module that not every installation has.
@@ -22,6 +23,7 @@ EXTRAS = {
     "ai_edge_litert": "export",
     "flatbuffers": "export",
     "jax": "jax",
+    "kagglehub": "hub",
     "keras_hub": "hub",
     "onnx": "export",
     "onnxruntime": "export",
@@ -97,3 +99,9 @@ def require(module, purpose):
         raise ImportError(
             f'{purpose} needs the module {module}, which cannot be imported ({error}). Run: pip install "{remedy}"'
         ) from error
+
+
+def shortened(items, most=8):
+    """Join `items` for a message, naming at most `most` of them."""
+    items = list(items)
+    return "; ".join(items[:most]) + (f"; and {len(items) - most} more" if len(items) > most else "")
