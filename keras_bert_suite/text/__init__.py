@@ -1,7 +1,19 @@
 """Strings to ids: tokenizers on the host and their twin inside a TensorFlow graph."""
 
+from keras_bert_suite.text.byte_pair import BytePairTokenizer
+from keras_bert_suite.text.keras_hub import write_keras_hub_tokenizer
 from keras_bert_suite.text.load import load_tokenizer
 from keras_bert_suite.text.ragged import Ragged
+from keras_bert_suite.text.tokenizer import Tokenizer
+from keras_bert_suite.text.unigram import UnigramTokenizer
 from keras_bert_suite.text.word_piece import WordPieceTokenizer
 
-__all__ = ["Ragged", "WordPieceTokenizer", "load_tokenizer"]
+__all__ = [
+    "BytePairTokenizer",
+    "Ragged",
+    "Tokenizer",
+    "UnigramTokenizer",
+    "WordPieceTokenizer",
+    "load_tokenizer",
+    "write_keras_hub_tokenizer",
+]

@@ -6,8 +6,11 @@ the tests is what backs that probe.
 """
 
 import itertools
+import json
 
 import numpy as np
+
+from keras_bert_suite.text.parted import part_ideographs, parts_ideographs
 
 __all__ = ["FastEngine", "ReferenceEngine", "fast_engine", "reference_tokenizer"]
 
@@ -87,9 +90,12 @@ class FastEngine:
         import nanotoken
 
         self._tokenizer = nanotoken.Tokenizer.from_json(definition_json)
+        self._part = parts_ideographs(json.loads(definition_json))
 
     def encode(self, texts):
         """As `ReferenceEngine.encode`."""
+        if self._part:  # It remembers words, which Chinese has only where spaces make them: thrice as fast.
+            texts = part_ideographs(texts)
         rows = self._tokenizer.encode_batch(texts, add_special_tokens=False)
         return rows.ids.view(np.int32), rows.offsets
 

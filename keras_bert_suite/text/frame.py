@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from keras_bert_suite.text import pipeline
 from keras_bert_suite.text.ragged import Ragged, row_positions
 
 __all__ = ["Frame"]
@@ -36,10 +37,18 @@ class Frame:
         """Read the `post_processor` section of a `tokenizer.json`.
 
         Args:
-            spec: dict with `type` `TemplateProcessing`, `BertProcessing` or `RobertaProcessing`.
+            spec: dict with `type` `TemplateProcessing`, `BertProcessing`,
+                `RobertaProcessing` or `ByteLevel` (no special tokens), a
+                `Sequence` of which at most one adds tokens; or None.
         Raises:
             ValueError: if the section has another form.
         """
+        framing = [part for part in pipeline.parts(spec) if part.get("type") != "ByteLevel"]
+        if not framing:
+            return cls(((), ()), ((), (), ()), 0)
+        if len(framing) > 1:
+            raise ValueError(f"post_processor must add special tokens once, not {len(framing)} times")
+        spec = framing[0]
         kind = spec.get("type")
         if kind in ("BertProcessing", "RobertaProcessing"):
             cls_id, sep_id = spec["cls"][1], spec["sep"][1]
@@ -47,7 +56,9 @@ class Frame:
                 return cls.bert(cls_id, sep_id)
             return cls(((cls_id,), (sep_id,)), ((cls_id,), (sep_id, sep_id), (sep_id,)), None)
         if kind != "TemplateProcessing":
-            raise ValueError(f"post_processor of type {kind!r} is not one of Template, Bert or RobertaProcessing")
+            raise ValueError(
+                f"post_processor of type {kind!r} is not one of Template, Bert or RobertaProcessing or ByteLevel"
+            )
         single, single_types = _parts(spec["single"], spec["special_tokens"], ["A"])
         pair, pair_types = _parts(spec["pair"], spec["special_tokens"], ["A", "B"])
         if any(single_types) or sorted(pair_types) != pair_types or not set(pair_types) <= {0, 1}:

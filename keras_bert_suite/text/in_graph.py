@@ -16,7 +16,7 @@ from keras_bert_suite.errors import check_positive_int, require
 from keras_bert_suite.text.code_points import PAGE, SELF, bert_table
 from keras_bert_suite.text.engines import PROBE
 
-__all__ = ["build_in_graph_tokenizer"]
+__all__ = ["build_in_graph_tokenizer", "obstacles"]
 
 #: Letters of the stand-ins for special tokens: characters that BERT's normalizer
 #: deletes, so that no text can spell a stand-in.
@@ -56,7 +56,12 @@ def build_in_graph_tokenizer(tokenizer, max_length):
             f"build_in_graph_tokenizer: max_length must hold the {tokenizer.frame.size(pair=True)} special tokens "
             f"of a pair. Received: max_length={max_length}. Use a larger one."
         )
-    _check_supported(tokenizer)
+    if tokenizer.in_graph_obstacle:
+        raise ValueError(
+            "build_in_graph_tokenizer: the graph form must equal the host's on every text. "
+            f"Received: {tokenizer.in_graph_obstacle}. "
+            "Export without string input, and tokenize with the host tokenizer."
+        )
     tf = require("tensorflow", "a tokenizer in the graph")
     with tf.init_scope():
         module = _module_class(tf)(tokenizer, max_length)
@@ -64,8 +69,8 @@ def build_in_graph_tokenizer(tokenizer, max_length):
     return module
 
 
-def _check_supported(tokenizer):
-    """Raise, naming every part of a tokenizer that has no exact form here."""
+def obstacles(tokenizer):
+    """list of str: every part of a WordPiece tokenizer that has no exact form here."""
     content = tokenizer.definition.content
     normalizer = tokenizer.normalizer
     reasons = []
@@ -91,11 +96,7 @@ def _check_supported(tokenizer):
         f"the added tokens {first!r} and {second!r}, which can overlap in a text"
         for first, second in _overlapping(contents)
     )
-    if reasons:
-        raise ValueError(
-            "build_in_graph_tokenizer: the graph form must equal the host's on every text. "
-            f"Received: {', '.join(reasons)}. Export without string input, and tokenize with the host tokenizer."
-        )
+    return reasons
 
 
 def _overlapping(contents):

@@ -69,7 +69,7 @@ def test_a_roberta_frame():
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ({"type": "ByteLevel"}, "'ByteLevel' is not one of"),
+        ({"type": "New"}, "'New' is not one of"),
         (
             {
                 "type": "TemplateProcessing",

@@ -2,13 +2,16 @@
 
 import json
 import pickle
+import random
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from keras_bert_suite.text import WordPieceTokenizer
+from keras_bert_suite.text.definition import from_vocabulary
 from keras_bert_suite.text.engines import FastEngine, ReferenceEngine
+from keras_bert_suite.text.parted import part_ideographs, parts_ideographs
 from tests.support.shared import shared_path
 from tests.text.hard_text import KINDS, SPECIALS, random_texts, small_vocabulary
 
@@ -77,6 +80,40 @@ def test_both_engines_serve_the_same_arrays(tokenizer, monkeypatch):
     assert plain.engine == "tokenizers"
     for name, array in plain(texts, pairs, max_length=20).items():
         np.testing.assert_array_equal(array, fast[name])
+
+
+def test_ideographs_are_parted_in_all_texts_at_once():
+    texts = ["", "a", "一", "", "a一二b", "é", "\U00020000\U0002f800", "かな", ""]
+    parted = ["", "a", " 一 ", "", "a 一  二 b", "é", " \U00020000 \U0002f800", "かな", ""]
+    assert part_ideographs(texts) == parted
+    assert part_ideographs([]) == []
+    many = ["a"] * 10_000 + ["一"]
+    assert part_ideographs(many) == [*many[:-1], " 一 "]
+    for same in (["abc", ""], ["é", "ü"]):
+        assert part_ideographs(same) is same
+
+
+@pytest.mark.parametrize(
+    ("token", "expected"),
+    [("[E1]", True), ("[中]", False), (" [E1]", False), ({"content": "w", "single_word": True}, False)],
+)
+def test_ideographs_are_parted_only_where_it_changes_nothing(token, expected):
+    definition = from_vocabulary([*SPECIALS, "a"], extra_tokens=[token])
+    assert parts_ideographs(definition.content) is expected
+    for lowercase in (True, False):
+        assert not parts_ideographs(from_vocabulary(SPECIALS, lowercase, split_chinese=False).content)
+
+
+def test_chinese_equals_tokenizers(tokenizer):
+    pytest.importorskip("nanotoken")
+    rng = random.Random(7)
+    letters = [chr(rng.choice([0x4E00, 0x3400, 0xF900, 0x20000]) + rng.randrange(300)) for _ in range(300)]
+    letters += [*SPECIALS, " ", "a", "b", "\u0301", "，", "\x00", "é", "か\u3099", "\u3000", "2024"]
+    texts = ["".join(rng.choices(letters, k=rng.randrange(60))) for _ in range(9000)]
+    ours = FastEngine(tokenizer.to_json()).encode(texts)
+    theirs = ReferenceEngine(tokenizer._reference).encode(texts)
+    for found, expected in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(found, expected)
 
 
 def test_falls_back_where_nanotoken_is_absent(monkeypatch):

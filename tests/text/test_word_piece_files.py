@@ -12,7 +12,8 @@ from tests.text.hard_text import KINDS, SPECIALS, random_texts, small_vocabulary
 TEXTS = ["Hello Café [MASK] [sep]", "一二 ab", "Straße ÜN!", *random_texts(30, seed=21)]
 
 
-BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True}
+BERT_PROCESSING = {"type": "BertProcessing", "cls": ["[CLS]", 2], "sep": ["[SEP]", 3]}
+TWO_FRAMES = {"type": "Sequence", "processors": [BERT_PROCESSING, BERT_PROCESSING]}
 
 
 def write(directory, name="vocab.txt", tokens=(*SPECIALS, "a", "b", "##b"), **settings):
@@ -151,12 +152,16 @@ def test_a_damaged_vocabulary_says_where(content, message, tmp_path):
     ("change", "message"),
     [
         (lambda text: text[: len(text) // 2], r"tokenizer.json:\d+: must be complete JSON; .* truncated"),
-        (lambda text: text.replace("WordPiece", "BPE"), "holds? a BPE model"),
+        (lambda text: text.replace('"type": "WordPiece", "unk', '"type": "BPE", "unk'), "cannot open"),
+        (
+            lambda text: text.replace('"type": "WordPiece", "unk', '"type": "WordLevel", "unk'),
+            "holds a WordLevel model",
+        ),
         (lambda text: "[]", "a damaged or unknown model"),
         (lambda text: json.dumps({**json.loads(text), "pre_tokenizer": {"type": "New"}}), "tokenizers cannot open"),
         (
-            lambda text: json.dumps({**json.loads(text), "post_processor": BYTE_LEVEL}),
-            "post_processor of type 'ByteLevel' is not one of",
+            lambda text: json.dumps({**json.loads(text), "post_processor": TWO_FRAMES}),
+            "post_processor must add special tokens once, not 2 times",
         ),
         (
             lambda text: json.dumps({**json.loads(text), "model": {"type": "WordPiece", "vocab": {}}}),
@@ -185,10 +190,46 @@ def test_a_missing_tokenizer_says_what_to_do(tmp_path):
 
 
 def test_other_models_are_refused_by_name(tmp_path):
-    (tmp_path / "tokenizer.json").write_text(json.dumps({"model": {"type": "Unigram", "vocab": [["a", 0.0]]}}))
-    for load in (load_tokenizer, WordPieceTokenizer.from_pretrained):
-        with pytest.raises(DataError, match="holds a Unigram model"):
-            load(tmp_path)
+    content = {"model": {"type": "Unigram", "vocab": [["<pad>", 0.0]]}}
+    (tmp_path / "tokenizer.json").write_text(json.dumps(content))
+    with pytest.raises(DataError, match="WordPieceTokenizer reads WordPiece models; this file holds a Unigram model"):
+        WordPieceTokenizer.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize(("word", "lowercase"), [("hello", True), ("Hello", False)])
+def test_case_of_a_tf1_release_is_its_vocabularys(word, lowercase, tmp_path):
+    write(tmp_path, tokens=[*SPECIALS, "A", word])
+    (tmp_path / "bert_config.json").write_text("{}")
+    assert load_tokenizer(tmp_path).lowercase is lowercase
+    assert load_tokenizer(tmp_path, lowercase=not lowercase).lowercase is not lowercase
+    assert load_tokenizer(write(tmp_path, name=None, model_max_length=512)).lowercase
+
+
+def test_the_callers_case_wins_over_every_file(tmp_path):
+    WordPieceTokenizer(small_vocabulary()).save_pretrained(tmp_path)
+    assert not load_tokenizer(tmp_path, lowercase=False).lowercase
+    write(tmp_path, name=None, do_lower_case=True, tokenizer_class="PreTrainedTokenizerFast")
+    assert not load_tokenizer(tmp_path, lowercase=False).lowercase
+
+
+def test_further_names_of_special_tokens_survive(tmp_path):
+    transformers = pytest.importorskip("transformers")
+    tokens = [*SPECIALS, "a", "[BOS]", "[E1]"]
+    write(tmp_path, tokens=tokens, bos_token="[BOS]", additional_special_tokens=["[E1]"], model_max_length=9)
+    for _ in range(2):
+        tokenizer = load_tokenizer(tmp_path)
+        assert tokenizer.special_tokens["bos_token"] == "[BOS]"
+        assert tokenizer("a[E1][BOS]")["token_ids"].tolist() == [[2, 5, 7, 6, 3]]
+        tokenizer.save_pretrained(tmp_path)
+        theirs = transformers.AutoTokenizer.from_pretrained(tmp_path)
+        assert (theirs.bos_token, theirs.model_max_length, theirs.extra_special_tokens) == ("[BOS]", 9, ["[E1]"])
+        assert theirs("a[E1][BOS]")["input_ids"] == [2, 5, 7, 6, 3]
+
+
+def test_added_tokens_with_gaps_between_ids_are_refused(tmp_path):
+    decoder = {"99": {"content": "[E1]", "special": True}}
+    with pytest.raises(DataError, match=r"'\[E1\]' has the id 99. Number the added tokens from 8 on"):
+        load_tokenizer(write(tmp_path, added_tokens_decoder=decoder))
 
 
 def test_vocabularies_given_directly():
