@@ -1,230 +1,277 @@
-"""The Hugging Face directory: `config.json` and `model.safetensors`, read and written."""
+"""The Hugging Face directory: `config.json` with safetensors or `pytorch_model.bin`, read and written."""
 
-import functools
 import json
 import logging
-import math
-import os
-import re
 from pathlib import Path
 
-from keras_bert_suite.checkpoints.weights import assign_weights, collect_weights, shortened, weight_table
-from keras_bert_suite.config import EncoderConfig
-from keras_bert_suite.errors import CheckpointError
+from keras_bert_suite.checkpoints.checkpoint import HEADS, Checkpoint
+from keras_bert_suite.checkpoints.families import FAMILIES
+from keras_bert_suite.checkpoints.layout import in_our_layout, in_their_layout
+from keras_bert_suite.checkpoints.safetensors_files import read_safetensors, write_safetensors
+from keras_bert_suite.checkpoints.stored import MAX_JSON_BYTES
+from keras_bert_suite.checkpoints.telling import telling_values
+from keras_bert_suite.config import FAMILIES as CONFIGS
+from keras_bert_suite.errors import CheckpointError, shortened
 
-__all__ = ["Checkpoint", "labels_to_json", "write_checkpoint"]
+__all__ = [
+    "check_expressed",
+    "config_from_json",
+    "config_to_json",
+    "labels_from_json",
+    "read_config",
+    "read_hugging_face",
+    "write_config",
+    "write_hugging_face",
+]
 
 logger = logging.getLogger(__name__)
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
+TORCH_FILE = "pytorch_model.bin"
 
-#: Our field -> the key in config.json. Both directions.
-FIELDS = {
-    "vocabulary_size": "vocab_size",
-    "hidden_dim": "hidden_size",
-    "num_layers": "num_hidden_layers",
-    "num_heads": "num_attention_heads",
-    "intermediate_dim": "intermediate_size",
-    "max_length": "max_position_embeddings",
-    "num_segments": "type_vocab_size",
-    "layer_norm_epsilon": "layer_norm_eps",
-    "dropout_rate": "hidden_dropout_prob",
-    "attention_dropout_rate": "attention_probs_dropout_prob",
-    "initializer_range": "initializer_range",
-}
-
-#: `hidden_act` -> our activation; the first of each is the one written.
+#: How `transformers` spells an activation -> ours; the first of each is the one written.
 ACTIVATIONS = {
     "gelu": "gelu",
     "gelu_new": "gelu_tanh",
+    "gelu_python": "gelu",
     "gelu_pytorch_tanh": "gelu_tanh",
     "gelu_fast": "gelu_tanh",
+    "gelu_python_tanh": "gelu_tanh",
     "relu": "relu",
     "silu": "silu",
     "swish": "silu",
     "tanh": "tanh",
 }
+ACTIVATION_FIELDS = ("activation", "heads.activation", "heads.masked_lm_activation")
 
-#: Values that mean a plain BERT encoder; any other is a model this package would get wrong.
-REQUIRED_VALUES = {"model_type": "bert", "position_embedding_type": "absolute", "is_decoder": False}
+#: Sizes that no default may stand in for.
+REQUIRED_FIELDS = ("vocabulary_size", "hidden_dim", "num_layers", "num_heads", "intermediate_dim")
 
-#: First parts of keys that belong to heads, which an encoder leaves aside.
-HEAD_PREFIXES = ("classifier.", "cls.", "lm_head.", "qa_outputs.")
+#: Keys of any family's config.json that change what a model computes in ways this package does not.
+REFUSED_KEYS = ("quantization_config", "pruned_heads", "adapters")
+
+#: End of a `transformers` class name -> the heads it has; `ForPreTraining` differs by family.
+CLASSES = {
+    "ForMaskedLM": ("masked_lm",),
+    "LMHeadModel": ("masked_lm",),
+    "ForNextSentencePrediction": ("next_sentence",),
+    "ForSequenceClassification": ("text_classifier",),
+    "ForTokenClassification": ("token_classifier",),
+    "ForMultipleChoice": ("multiple_choice",),
+    "ForQuestionAnswering": ("question_answering",),
+}
 
 #: Buffers that old versions stored among the weights.
 BUFFERS = ("embeddings.position_ids", "embeddings.token_type_ids")
 
+#: Entries of config.json that `Checkpoint` holds in another place.
+KEPT_ELSEWHERE = ("architectures", "model_type", "id2label", "label2id", "num_labels", "dtype", "torch_dtype")
 
-class Checkpoint:
-    """One Hugging Face directory, checked as it is read.
+#: The most labels that a config.json without weights for them may ask for.
+MOST_LABELS = 1_000_000
+
+
+def read_hugging_face(directory):
+    """Open a Hugging Face directory.
 
     Args:
-        directory: str or path. Holds `config.json` and `model.safetensors`.
+        directory: str or path. Holds `config.json`, and `model.safetensors` or
+            `pytorch_model.bin`, each whole or in shards.
+    Returns:
+        `Checkpoint`.
     Raises:
-        CheckpointError: if a file is missing, damaged or describes a model that
-            is not a BERT encoder.
+        CheckpointError: if a file is missing or damaged, or describes a model
+            that this package would get wrong.
     """
-
-    def __init__(self, directory):
-        self.directory = Path(directory)
-        self.values = self._read_config()
-
-    def _read_config(self):
-        path = self.directory / CONFIG_FILE
-        if not self.directory.is_dir():
-            raise CheckpointError(f"{self.directory}: no such directory. Give the folder that holds {CONFIG_FILE}.")
-        try:
-            values = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError as error:
-            found = shortened(sorted(entry.name for entry in self.directory.iterdir())) or "nothing"
-            raise CheckpointError(
-                f"{path}: not found; the folder holds {found}. Give a folder in the Hugging Face layout."
-            ) from error
-        except (UnicodeDecodeError, json.JSONDecodeError) as error:
-            raise CheckpointError(f"{path}: not valid JSON ({error}). Download the checkpoint again.") from error
-        if not isinstance(values, dict):
-            raise CheckpointError(f"{path}: must hold a JSON object. Received: {type(values).__name__}.")
-        return values
-
-    @property
-    def encoder_config(self):
-        """The `EncoderConfig` that config.json describes."""
-        path = self.directory / CONFIG_FILE
-        for key, required in REQUIRED_VALUES.items():
-            if self.values.get(key, required) != required:
-                raise CheckpointError(
-                    f"{path}: {key} must be {required!r} for a BERT encoder. Received: {key}={self.values[key]!r}."
-                )
-        missing = [
-            FIELDS[name]
-            for name in ("hidden_dim", "num_layers", "num_heads", "intermediate_dim")
-            if FIELDS[name] not in self.values
-        ]
-        if "vocab_size" not in self.values:
-            missing.append("vocab_size")
-        if missing:
-            raise CheckpointError(f"{path}: missing {', '.join(missing)}. Use the config.json saved with the weights.")
-        activation = self.values.get("hidden_act", "gelu")
-        if activation not in tuple(ACTIVATIONS):  # a list in config.json cannot be looked up in a dict
-            raise CheckpointError(
-                f"{path}: hidden_act must be one of {', '.join(ACTIVATIONS)}. Received: hidden_act={activation!r}."
-            )
-        values = {ours: self.values[theirs] for ours, theirs in FIELDS.items() if theirs in self.values}
-        try:
-            return EncoderConfig(**values, activation=ACTIVATIONS[activation])
-        except (TypeError, ValueError) as error:
-            raise CheckpointError(f"{path}: {error}") from error
-
-    @property
-    def labels(self):
-        """The label names in order, or `None` where config.json has none."""
-        names = self.values.get("id2label")
-        if names is None:
-            count = self.values.get("num_labels")
-            return None if count is None else [f"LABEL_{index}" for index in range(count)]
-        try:
-            by_index = {int(index): str(name) for index, name in names.items()}
-        except (AttributeError, ValueError) as error:
-            raise CheckpointError(f"{self.directory / CONFIG_FILE}: id2label must map indices to names.") from error
-        if sorted(by_index) != list(range(len(by_index))):
-            raise CheckpointError(
-                f"{self.directory / CONFIG_FILE}: id2label must number its labels from 0 without a gap. "
-                f"Received: {sorted(by_index)}."
-            )
-        return [by_index[index] for index in range(len(by_index))]
-
-    def _read_weights(self, read):
-        """Return `read(file, key)` for every weight, by its bare name: no `bert.` prefix, `weight` and
-        `bias` in norms, no buffers."""
-        import ml_dtypes  # noqa: F401 (teaches NumPy, and so safetensors, what bfloat16 is)
-        import safetensors
-
-        path = self.directory / WEIGHTS_FILE
-        if not path.is_file():
-            found = shortened(sorted(entry.name for entry in self.directory.iterdir()))
-            raise CheckpointError(f"{path}: not found; the folder holds {found}. Weights are read from safetensors.")
-        values = {}
-        try:
-            with safetensors.safe_open(path, framework="numpy") as file:
-                for key in file.keys():  # noqa: SIM118 (not a dict)
-                    bare = bare_name(key)
-                    if bare in BUFFERS:
-                        continue
-                    if bare in values:
-                        raise CheckpointError(f"{path}: two weights mean {bare}. Remove one of them.")
-                    values[bare] = read(file, key)
-        except (safetensors.SafetensorError, OSError) as error:
-            raise CheckpointError(f"{path}: damaged or truncated ({error}). Download the checkpoint again.") from error
-        return values
-
-    @functools.cached_property
-    def _shapes(self):
-        return self._read_weights(lambda file, key: tuple(file.get_slice(key).get_shape()))
-
-    def read_arrays(self):
-        """Read the weights as NumPy arrays by their bare names."""
-        return self._read_weights(lambda file, key: file.get_tensor(key))
-
-    def may_be(self, architecture):
-        """Return whether config.json names this `transformers` class, or none: heads of several share a name."""
-        return architecture in (self.values.get("architectures") or [architecture])
-
-    def has_part(self, part):
-        """Return whether the weights include a head, e.g. `"classifier"`."""
-        return f"{part}.weight" in self._shapes
-
-    def num_outputs(self, head):
-        """Return how many outputs a head has that the weights include."""
-        return self._shapes[f"{head}.weight"][0]
-
-    def load_into(self, model, head=None):
-        """Give `model` the weights of this checkpoint.
-
-        Args:
-            model: `keras.Model` with an encoder of this checkpoint's config.
-            head: optional str. The head to load as well, e.g. `"classifier"`.
-        Returns:
-            Sorted list of the parts that the checkpoint lacks and that keep their
-            new weights: a subset of `["classifier", "pooler"]`.
-        Raises:
-            CheckpointError: if a weight of the encoder is missing, unexpected or
-                has another shape; nothing is assigned then.
-        """
-        arrays = self.read_arrays()
-        table = weight_table(self.encoder_config, head)
-        known = {name.hugging_face for name in table}
-        unexpected = [key for key in arrays if key not in known and not key.startswith(HEAD_PREFIXES)]
-        if unexpected:
-            raise CheckpointError(
-                f"{self.directory / WEIGHTS_FILE}: {len(unexpected)} weights have no place in a BERT of "
-                f"{self.encoder_config.num_layers} layers: {shortened(sorted(unexpected))}. "
-                "Use the config.json that was saved with these weights."
-            )
-        absent = sorted(
-            {name.part for name in table if name.part != "encoder"}
-            - {name.part for name in table if name.hugging_face in arrays}
+    directory = Path(directory)
+    values = read_config(directory)
+    family = _family(values, directory)
+    config = config_from_json(values, family, directory / CONFIG_FILE)
+    arrays = _canonical(_read_arrays(directory), family, directory)
+    tied = values.get("tie_word_embeddings", True) is not False
+    weights, unknown = _named(arrays, family, config, tied)
+    encoder_names = {name.theirs.partition(".")[0] for name in family.table(config, heads=())}
+    prefixed = {key for key in unknown if arrays[key][0].startswith(family.prefix)}
+    misplaced = [key for key in unknown if key in prefixed or key.partition(".")[0] in encoder_names]
+    if misplaced:
+        raise CheckpointError(
+            f"{directory}: {len(misplaced)} weights have no place in a {family.name} encoder of {config.num_layers} "
+            f"layers: {shortened(sorted(misplaced))}. Use the {CONFIG_FILE} that was saved with these weights."
         )
-        table = [name for name in table if name.part not in absent]
-        assign_weights(model, table, arrays, self.directory / WEIGHTS_FILE)
-        if absent:
-            logger.warning("%s has no %s: starting from new weights there.", self.directory, " and no ".join(absent))
-        return absent
+    return Checkpoint(
+        path=directory,
+        format="huggingface",
+        config=config,
+        weights=weights,
+        heads=_heads(values.get("architectures"), family, weights),
+        tied=tied,
+        labels=labels_from_json(values, directory / CONFIG_FILE, weights),
+        values={key: value for key, value in values.items() if key not in KEPT_ELSEWHERE},
+        left_aside=tuple(sorted(unknown)),
+    )
 
 
-def bare_name(key):
-    """Return a foreign key without the marks of its vintage.
+def read_config(directory, name=CONFIG_FILE):
+    """Read the dict of a directory's `config.json`.
 
-    Example:
-    >>> from keras_bert_suite.checkpoints.hugging_face import bare_name
-    >>> bare_name("bert.embeddings.LayerNorm.gamma")
-    'embeddings.LayerNorm.weight'
+    Raises:
+        CheckpointError: if it is missing or damaged.
     """
-    key = key.removeprefix("bert.")
-    for old, new in ((".gamma", ".weight"), (".beta", ".bias")):
-        if key.endswith(old):
-            key = key.removesuffix(old) + new
-    return key
+    directory = Path(directory)
+    path = directory / name
+    if not directory.is_dir():
+        raise CheckpointError(f"{directory}: no such directory. Give the folder that holds {name}.")
+    try:
+        if path.stat().st_size > MAX_JSON_BYTES:
+            raise CheckpointError(f"{path}: must not be larger than {MAX_JSON_BYTES} bytes. Download it again.")
+        values = json.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError as error:
+        found = shortened(sorted(entry.name for entry in directory.iterdir())) or "nothing"
+        raise CheckpointError(
+            f"{path}: not found; the folder holds {found}. Give a folder in the Hugging Face layout."
+        ) from error
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, CheckpointError):
+            raise
+        raise CheckpointError(f"{path}: not valid JSON ({error}). Download the checkpoint again.") from error
+    if not isinstance(values, dict):
+        raise CheckpointError(f"{path}: must hold a JSON object. Received: {type(values).__name__}.")
+    return values
+
+
+def _family(values, directory):
+    """The `Family` that config.json names, in old files by its classes."""
+    path = directory / CONFIG_FILE
+    model_type = values.get("model_type")
+    if model_type is None:
+        classes = values.get("architectures") or ["Bert"]
+        name = str(classes[0]) if isinstance(classes, list) else ""
+        candidates = sorted(FAMILIES.values(), key=lambda family: -len(family.class_name))
+        model_type = next((family.name for family in candidates if name.startswith(family.class_name)), None)
+    if model_type not in tuple(FAMILIES):
+        raise CheckpointError(
+            f"{path}: model_type must be one of {', '.join(FAMILIES)}. Received: model_type="
+            f"{values.get('model_type')!r:.100}."
+        )
+    return FAMILIES[model_type]
+
+
+def config_from_json(values, family, path):
+    """Return the `EncoderConfig` that the dict of a config.json describes."""
+    for key, required in family.required_values.items():
+        if values.get(key, required) != required:
+            raise CheckpointError(f"{path}: {key} must be {required!r}. Received: {key}={values[key]!r:.100}.")
+    for key in REFUSED_KEYS:
+        if values.get(key):
+            raise CheckpointError(f"{path}: {key} is not supported. Received: {key}={values[key]!r:.100}.")
+    fields = dict(family.fields)
+    missing = [fields[name] for name in REQUIRED_FIELDS if fields[name] not in values]
+    if missing:
+        raise CheckpointError(f"{path}: missing {', '.join(missing)}. Use the config.json saved with the weights.")
+    values = {**family.defaults, **values}
+    found = {}
+    for ours, theirs in family.fields:
+        if theirs in values and not (values[theirs] is None and ours == "pad_token_id"):
+            found[ours] = _activation(values[theirs], theirs, path) if ours in ACTIVATION_FIELDS else values[theirs]
+    try:
+        found = family.read(found, values)
+        base = CONFIGS[family.name]
+        changes = {name: value for name, value in found.items() if not name.startswith("heads.")}
+        heads = {name.removeprefix("heads."): value for name, value in found.items() if name.startswith("heads.")}
+        changes["heads"] = {**base.to_dict()["heads"], **heads}
+        if base.positions == "after_padding":  # config.json counts the rows of the table
+            changes["max_length"] -= changes.get("pad_token_id", base.pad_token_id) + 1
+        return base.replace(**changes)
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"{path}: {error}") from error
+
+
+def _activation(name, key, path):
+    if name not in tuple(ACTIVATIONS):  # a list in config.json cannot be looked up in a dict
+        raise CheckpointError(f"{path}: {key} must be one of {', '.join(ACTIVATIONS)}. Received: {key}={name!r:.100}.")
+    return ACTIVATIONS[name]
+
+
+def _read_arrays(directory):
+    """The arrays of a directory by foreign name, from safetensors where there are both."""
+    present = {name for name in (WEIGHTS_FILE, TORCH_FILE) if _is_there(directory, name)}
+    if present == {TORCH_FILE}:
+        from keras_bert_suite.checkpoints.torch_file import read_torch
+
+        return read_torch(directory)
+    return read_safetensors(directory)
+
+
+def _is_there(directory, name):
+    return (directory / name).exists() or (directory / f"{name}.index.json").exists()
+
+
+def _canonical(arrays, family, directory):
+    """Return `(foreign name, array)` by canonical name: without prefix, vintage and buffers."""
+    canonical = {}
+    for key, array in arrays.items():
+        bare = key.removeprefix(family.prefix)
+        for old, new in ((".gamma", ".weight"), (".beta", ".bias")):
+            if bare.endswith(old):
+                bare = bare.removesuffix(old) + new
+        if bare in BUFFERS:
+            continue
+        if bare in canonical:
+            raise CheckpointError(f"{directory}: two weights mean {bare}. Remove one of them.")
+        canonical[bare] = (key, array)
+    for alias, name in family.aliases.items():
+        if alias in canonical:
+            # Where both are there, the alias is what the class computes with; else it stands for the name.
+            canonical[name] = canonical.pop(alias)
+    return canonical
+
+
+def _named(arrays, family, config, tied):
+    """Return the weights by our path, and the canonical names of those that have none."""
+    weights, known = {}, set()
+    for name in family.table(config):
+        if name.theirs not in arrays:
+            continue
+        known.add(name.theirs)
+        if name.ours == "masked_lm/kernel" and tied:
+            continue  # a copy of the token embeddings
+        weights[name.ours] = in_our_layout(arrays[name.theirs][1], name)
+    return weights, [key for key in arrays if key not in known]
+
+
+def _heads(architectures, family, weights):
+    """The heads that the weights include: those of the class that config.json names, or all that there may be."""
+    candidates = [head for head in family.heads if f"{HEADS[head][-1]}/bias" in weights]
+    for name in architectures if isinstance(architectures, list) else ():
+        if str(name).endswith("ForPreTraining"):
+            return tuple(head for head in family.pretraining if head in candidates)
+        for ending, heads in CLASSES.items():
+            if str(name).endswith(ending):
+                return tuple(head for head in heads if head in candidates)
+    return tuple(candidates)
+
+
+def labels_from_json(values, path, weights):
+    """Return the label names in order, or `None` where a config.json has none."""
+    names = values.get("id2label")
+    if names is None:
+        count = values.get("num_labels")
+        if count is None:
+            return None
+        outputs = max((array.shape[0] for key, array in weights.items() if key.endswith("/bias")), default=0)
+        if isinstance(count, bool) or not isinstance(count, int) or not 0 <= count <= max(outputs, MOST_LABELS):
+            raise CheckpointError(f"{path}: num_labels must be a count of labels. Received: {count!r:.100}.")
+        return [f"LABEL_{index}" for index in range(count)]
+    try:
+        by_index = {int(index): str(name) for index, name in names.items()}
+    except (AttributeError, ValueError) as error:
+        raise CheckpointError(f"{path}: id2label must map indices to names.") from error
+    if sorted(by_index) != list(range(len(by_index))):
+        raise CheckpointError(
+            f"{path}: id2label must number its labels from 0 without a gap. Received: {sorted(by_index)!s:.200}."
+        )
+    return [by_index[index] for index in range(len(by_index))]
 
 
 def labels_to_json(labels):
@@ -235,44 +282,109 @@ def labels_to_json(labels):
     }
 
 
-def config_to_json(config):
-    """Return config.json's entries for an `EncoderConfig`."""
-    activation = next(theirs for theirs, ours in ACTIVATIONS.items() if ours == config.activation)
-    return {
-        "model_type": "bert",
-        **{theirs: getattr(config, ours) for ours, theirs in FIELDS.items()},
-        "hidden_act": activation,
-        "position_embedding_type": "absolute",
-        "dtype": "float32",
-    }
-
-
-def write_checkpoint(directory, model, config, architecture, head=None, extra=None):
-    """Write `config.json` and `model.safetensors` of a model into an existing directory.
+def write_hugging_face(directory, checkpoint):
+    """Write `config.json` and `model.safetensors` into an existing directory.
 
     Args:
         directory: path of a directory that exists.
-        model: `keras.Model` with an encoder of `config`.
-        config: `EncoderConfig`.
-        architecture: str. The `transformers` class that opens it.
-        head: optional str. The head to write as well.
-        extra: optional dict of further entries for config.json.
+        checkpoint: `Checkpoint`.
+    Raises:
+        CheckpointError: if the family has no such head.
     """
-    import safetensors
-    import safetensors.numpy
+    directory = Path(directory)
+    family = FAMILIES[checkpoint.config.family]
+    architecture = _architecture(checkpoint, family)
+    values = {**config_to_json(checkpoint, family), "architectures": [architecture]}
+    check_expressed(
+        checkpoint, config_from_json(values, family, directory / CONFIG_FILE), f"transformers' {family.name}"
+    )
+    arrays = _foreign_arrays(checkpoint, family, prefix="" if architecture.endswith("Model") else family.prefix)
+    write_safetensors(directory, arrays)
+    write_config(directory / CONFIG_FILE, values)
 
-    arrays = collect_weights(model, weight_table(config, head))
-    broken = [name for name, array in arrays.items() if not math.isfinite(float(array.sum(dtype="float64")))]
-    if broken:
-        logger.warning("%d weights are not finite: %s.", len(broken), shortened(broken))
-    if head:
-        arrays = {key if key.startswith(head) else f"bert.{key}": array for key, array in arrays.items()}
-    try:
-        safetensors.numpy.save_file(arrays, directory / WEIGHTS_FILE, metadata={"format": "pt"})
-    except safetensors.SafetensorError as error:
-        number = re.search(r"os error (\d+)", str(error))  # A full disk comes as this.
-        if number is None:
-            raise
-        raise OSError(int(number[1]), os.strerror(int(number[1]))) from error
-    values = {"architectures": [architecture], **config_to_json(config), **(extra or {})}
-    (directory / CONFIG_FILE).write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+def check_expressed(checkpoint, back, subject):
+    """Raise unless reading what is being written gives the checkpoint's config back.
+
+    Args:
+        checkpoint: `Checkpoint`.
+        back: `EncoderConfig` that reading the files gives.
+        subject: str, for the error: what lacks a place for a value.
+    Raises:
+        CheckpointError: naming every value that would be lost.
+    """
+    found = telling_values(back, checkpoint.heads)
+    lost = [
+        f"{name}={value!r}, where it has {found.get(name)!r}"
+        for name, value in telling_values(checkpoint.config, checkpoint.heads).items()
+        if name not in found or found[name] != value
+    ]
+    if lost:
+        raise CheckpointError(
+            f"{checkpoint.path}: {subject} cannot express {shortened(lost)}. Use another family or format."
+        )
+
+
+def write_config(path, values):
+    """Write a dict as a config.json."""
+    path.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _architecture(checkpoint, family):
+    """The name of the `transformers` class that has the checkpoint's heads."""
+    heads = tuple(checkpoint.heads)
+    unknown = [head for head in heads if head not in family.heads]
+    if unknown:
+        raise CheckpointError(
+            f"{checkpoint.path}: transformers has no class for a {family.name} with the head {', '.join(unknown)}. "
+            f"It has {', '.join(family.heads)}."
+        )
+    if not heads:
+        return f"{family.class_name}Model"
+    if set(heads) <= set(family.pretraining) and (len(heads) > 1 or heads[0] in ("sentence_order", "replaced_token")):
+        return f"{family.class_name}ForPreTraining"
+    return f"{family.class_name}{next(ending for ending, found in CLASSES.items() if found == heads[:1])}"
+
+
+def config_to_json(checkpoint, family):
+    """Return the entries of config.json: the source's own, then what this package knows better."""
+    config = checkpoint.config
+    known = {"model_type": family.name, **family.required_values, "tie_word_embeddings": checkpoint.tied}
+    source = checkpoint.values
+    for ours, theirs in family.fields:
+        value = getattr(config.heads, ours[6:]) if ours.startswith("heads.") else getattr(config, ours)
+        if ours in ACTIVATION_FIELDS:
+            if value is None or ACTIVATIONS.get(_hashable(source.get(theirs))) == value:
+                continue  # nothing of its own, or the source's own spelling of the same
+            value = next(name for name, activation in ACTIVATIONS.items() if activation == value)
+        known[theirs] = value
+    if config.positions == "after_padding":
+        known["max_position_embeddings"] += config.position_offset
+    labels = checkpoint.labels
+    if labels is None and checkpoint.heads[:1] in (("text_classifier",), ("token_classifier",)):
+        labels = [f"LABEL_{index}" for index in range(checkpoint.num_outputs(checkpoint.heads[0]))]
+    known.update(labels_to_json(labels) if labels is not None else {})
+    return {**source, **family.write(known, config), "dtype": checkpoint.dtype}
+
+
+def _hashable(value):
+    return value if isinstance(value, str) else None
+
+
+def _foreign_arrays(checkpoint, family, prefix):
+    """The arrays by foreign name, in the foreign layout, the encoder's names with `prefix`."""
+    names = [name for name in family.table(checkpoint.config, checkpoint.heads) if name.ours in checkpoint.weights]
+    lost = set(checkpoint.weights) - {name.ours for name in names}
+    if lost:
+        raise CheckpointError(
+            f"{checkpoint.path}: transformers' {family.name} has no place for {shortened(sorted(lost))}. "
+            "Leave that part out."
+        )
+    encoder = {name.theirs for name in family.table(checkpoint.config, heads=())}
+    grouped = {}
+    for name in names:
+        grouped.setdefault(prefix + name.theirs if name.theirs in encoder else name.theirs, []).append(name)
+    arrays = {theirs: in_their_layout(checkpoint.weights, group) for theirs, group in grouped.items()}
+    if not checkpoint.tied:  # the output's bias is tied where its matrix is; else both names hold one
+        arrays.update({alias: arrays[name] for alias, name in family.aliases.items() if name in arrays})
+    return arrays

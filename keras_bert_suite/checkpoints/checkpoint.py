@@ -1,0 +1,70 @@
+"""`Checkpoint`: a model in some file format, opened but not read, in this package's own terms.
+
+Every format has one function that makes a `Checkpoint` of its files and one
+that writes files of a `Checkpoint`. Between two formats nothing else is needed,
+not even Keras; `transfer` carries one into a Keras model and back.
+"""
+
+import collections
+import dataclasses
+import math
+from pathlib import Path
+
+from keras_bert_suite.config import EncoderConfig
+
+__all__ = ["HEADS", "HEAD_LAYERS", "Checkpoint"]
+
+#: Head -> its layers, the one that gives the logits last.
+HEADS = {
+    "masked_lm": ("masked_lm_transform", "masked_lm"),
+    "next_sentence": ("next_sentence",),
+    "sentence_order": ("sentence_order",),
+    "replaced_token": ("replaced_token_transform", "replaced_token"),
+    "text_classifier": ("head", "classifier"),
+    "token_classifier": ("head", "classifier"),
+    "multiple_choice": ("head", "classifier"),
+    "question_answering": ("head", "answers"),
+}
+#: The layers of all heads. What a variable of ours belongs to is the first part of its path.
+HEAD_LAYERS = {layer for layers in HEADS.values() for layer in layers}
+
+
+@dataclasses.dataclass(frozen=True)
+class Checkpoint:
+    """A model in some file format, opened but not read.
+
+    Args:
+        path: path of the directory that errors name.
+        format: str, e.g. `"huggingface"`.
+        config: `EncoderConfig`.
+        weights: dict from the path of our variable to its `StoredArray`, in our
+            layout: the encoder's and those of all heads.
+        heads: tuple of str. The heads that the weights include.
+        tied: bool. Whether a masked language model shares the token embeddings.
+        labels: optional list of str: what the classifier's outputs mean.
+        values: dict. What the source's own config said besides, for the way back.
+        left_aside: tuple of str. Foreign names of weights that no part of this
+            package has a place for: a head of someone's own.
+    """
+
+    path: Path
+    format: str
+    config: EncoderConfig
+    weights: dict
+    heads: tuple = ()
+    tied: bool = True
+    labels: list | None = None
+    values: dict = dataclasses.field(default_factory=dict)
+    left_aside: tuple = ()
+
+    @property
+    def dtype(self):
+        """str. The type of most of the weights, counted in numbers."""
+        counts = collections.Counter()
+        for array in self.weights.values():
+            counts[array.dtype.name] += math.prod(array.shape)
+        return counts.most_common(1)[0][0] if counts else "float32"
+
+    def num_outputs(self, head):
+        """Return how many outputs a head has that the weights include."""
+        return self.weights[f"{HEADS[head][-1]}/bias"].shape[0]
