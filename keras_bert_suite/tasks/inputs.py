@@ -1,6 +1,7 @@
 """What users hand over (files, lists, arrays, data sets), brought to one form."""
 
 import dataclasses
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -8,7 +9,9 @@ import numpy as np
 
 from keras_bert_suite.data import read_examples, read_texts
 
-__all__ = ["Texts", "is_batched", "read_input", "stream_texts"]
+__all__ = ["Texts", "encode_texts", "is_batched", "listed", "read_input", "stream_texts"]
+
+logger = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass
@@ -97,6 +100,33 @@ def stream_texts(x, pairs=None, columns=None, chunk_size=16384):
     for start in range(0, len(found), chunk_size):
         part = slice(start, start + chunk_size)
         yield Texts(found.texts[part], None if found.pairs is None else found.pairs[part])
+
+
+def listed(texts):
+    """Return texts as a list: a str is one text. What cannot be texts is left for the tokenizer to refuse."""
+    if isinstance(texts, str):
+        return [texts]
+    return texts if isinstance(texts, bytes | Mapping) or not hasattr(texts, "__iter__") else _as_list(texts)
+
+
+def encode_texts(tokenizer, texts, pairs, max_length, path=None):
+    """Encode texts, and log how many may have been cut.
+
+    Args:
+        tokenizer: `text.Tokenizer`.
+        texts: list of str.
+        pairs: optional list of str, the second texts.
+        max_length: int. Longer texts are cut, in tokens.
+        path: optional path they were read from.
+    Returns:
+        `text.Ragged`.
+    """
+    encoded = tokenizer.encode(texts, pairs, max_length=max_length)
+    full = int((encoded.lengths >= max_length).sum())
+    if full:
+        where = f"{path}: " if path else ""
+        logger.info("%s%d of %d texts fill all %d tokens and may have been cut.", where, full, len(encoded), max_length)
+    return encoded
 
 
 def _from_examples(examples, path):

@@ -9,15 +9,17 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from keras_bert_suite.checkpoints import Checkpoint, resolve_source
-from keras_bert_suite.checkpoints.hugging_face import labels_to_json, write_checkpoint
+from keras_bert_suite.checkpoints import HEADS, from_model, load_head, load_weights, open_checkpoint
+from keras_bert_suite.checkpoints.hugging_face import write_hugging_face
 from keras_bert_suite.data import LabelMap
 from keras_bert_suite.errors import CheckpointError
 from keras_bert_suite.files import replaced_directory, replaced_file
 from keras_bert_suite.layers.base import truncated_normal
-from keras_bert_suite.models import build_encoder, build_text_classifier, encoder_config
+from keras_bert_suite.models import build_encoder, build_text_classifier, encoder_config, find_encoder
+from keras_bert_suite.source import resolve_source
 from keras_bert_suite.tasks.inference import predict_encoded, progress_bar
 from keras_bert_suite.tasks.inputs import is_batched, read_input, stream_texts
+from keras_bert_suite.tasks.pretrained import allowed_length, check_vocabulary
 from keras_bert_suite.text import load_tokenizer
 from keras_bert_suite.training import BucketedDataset, build_optimizer
 from keras_bert_suite.training.backend import compiles_per_shape, dropout_under
@@ -26,8 +28,9 @@ __all__ = ["TextClassifier"]
 
 logger = logging.getLogger(__name__)
 
-HEAD = "classifier"
-ARCHITECTURE = "BertForSequenceClassification"
+HEAD = "text_classifier"
+#: The layers of the head, as variables' paths name them.
+NEW_LAYERS = HEADS[HEAD]
 
 
 class TextClassifier:
@@ -69,24 +72,14 @@ class TextClassifier:
     def __init__(self, encoder, tokenizer, labels=None, max_length=None, pair=False):
         config = encoder_config(encoder)
         if tokenizer.vocab_size > config.vocabulary_size:
-            raise CheckpointError(
-                f"TextClassifier: the tokenizer must not have more tokens than the encoder has embeddings. Received: "
-                f"{tokenizer.vocab_size} tokens, vocabulary_size={config.vocabulary_size}. "
-                "Use the vocabulary that the encoder was trained with."
-            )
-        allowed = min(config.max_length, tokenizer.max_length or config.max_length)
-        if max_length is not None and not 3 <= max_length <= config.max_length:
-            raise ValueError(
-                f"TextClassifier: max_length must be from 3 to {config.max_length}, the encoder's longest sequence. "
-                f"Received: max_length={max_length}."
-            )
+            check_vocabulary(tokenizer, config, "TextClassifier")
         self.encoder = encoder
         self.tokenizer = tokenizer
-        self.max_length = max_length or allowed
+        self.max_length = allowed_length("TextClassifier", tokenizer, config, max_length)
         self.pair = pair
         self.label_map = None
         self._model = None
-        self._new_parts = {HEAD}
+        self._new_parts = set(NEW_LAYERS)
         self._training = None
         if labels is not None:
             self._set_labels(LabelMap(labels))
@@ -94,42 +87,44 @@ class TextClassifier:
     # Opening and saving
 
     @classmethod
-    def from_pretrained(cls, source, labels=None, *, max_length=None, replace_head=False, dtype=None):
+    def from_pretrained(cls, source, labels=None, *, max_length=None, replace_head=False, dtype=None, revision=None):
         """Open a checkpoint: an encoder to fine-tune, or a classifier to use.
 
         Args:
-            source: str or path. A directory in the Hugging Face layout, or the
-                name of an installed model, e.g. `"all-MiniLM-L6-v2"`.
+            source: str or path. A directory in any format that
+                `checkpoints.open_checkpoint` knows, the name of an installed
+                model, e.g. `"all-MiniLM-L6-v2"`, or of one on the Hugging Face
+                Hub, e.g. `"google-bert/bert-base-cased"`.
             labels: optional sequence of str. Needed only where neither the
                 checkpoint nor the training data is to decide.
             max_length: optional int. Longer texts are cut, in tokens.
             replace_head: bool. Whether to start from a new head although the
                 checkpoint has one.
             dtype: optional str or `keras.DTypePolicy`, e.g. `"mixed_bfloat16"`.
+            revision: optional str. Branch, tag or commit on the Hub.
         Raises:
             CheckpointError: if the checkpoint is incomplete or damaged, or its
                 head has other labels than `labels`.
         """
-        directory = resolve_source(source)
-        checkpoint = Checkpoint(directory)
+        directory = resolve_source(source, revision)
+        checkpoint = open_checkpoint(directory)
+        config = checkpoint.config
         tokenizer = load_tokenizer(directory)
-        encoder = build_encoder(checkpoint.encoder_config, dtype=dtype)
-        if tokenizer.vocab_size < 0.9 * checkpoint.encoder_config.vocabulary_size:
-            raise CheckpointError(
-                f"{directory}: the vocabulary has {tokenizer.vocab_size} tokens, but config.json says "
-                f"vocab_size={checkpoint.encoder_config.vocabulary_size}. Use the vocabulary saved with the weights."
-            )
-        ours = checkpoint.values.get("keras_bert_suite", {})
-        classifier = cls(
-            encoder, tokenizer, max_length=max_length or ours.get("max_length"), pair=ours.get("pair", False)
-        )
-        if checkpoint.has_part(HEAD) and checkpoint.may_be(ARCHITECTURE) and not replace_head:
-            classifier._set_labels(LabelMap(_head_labels(checkpoint, labels)))
-            classifier._new_parts = set(checkpoint.load_into(classifier.model, head=HEAD))
-        else:
-            classifier._new_parts = {HEAD, *checkpoint.load_into(encoder)}
-            if labels is not None:
-                classifier._set_labels(LabelMap(labels))
+        check_vocabulary(tokenizer, config, directory)
+        ours = checkpoint.values.get("keras_bert_suite")
+        ours = ours if isinstance(ours, dict) else {}
+        options = {"max_length": max_length or ours.get("max_length"), "pair": bool(ours.get("pair", False))}
+        if HEAD in checkpoint.heads and not replace_head:
+            labels = _head_labels(checkpoint, labels)
+            model, new_parts = load_head(checkpoint, HEAD, dtype=dtype)
+            classifier = cls(find_encoder(model), tokenizer, **options)
+            classifier.label_map, classifier._model = LabelMap(labels), model
+            classifier._new_parts = new_parts
+            return classifier
+        config = config.replace(pooler=config.heads.pooling == "pooler")  # what the head reads, and nothing more
+        encoder, new_parts = load_weights(checkpoint, lambda: build_encoder(config, dtype))
+        classifier = cls(encoder, tokenizer, labels, **options)
+        classifier._new_parts = {*NEW_LAYERS, *new_parts}
         return classifier
 
     def save_pretrained(self, directory, overwrite=False):
@@ -144,14 +139,12 @@ class TextClassifier:
             FileExistsError: if the directory holds anything and `overwrite` is false.
         """
         self._check_labels_known()
-        extra = {
-            **labels_to_json(self.labels),
+        values = {
             "problem_type": "single_label_classification",
-            "pad_token_id": self.tokenizer.pad_token_id,
             "keras_bert_suite": {"task": self.task, "max_length": self.max_length, "pair": self.pair},
         }
         with replaced_directory(directory, overwrite) as written:
-            write_checkpoint(written, self.model, encoder_config(self.encoder), ARCHITECTURE, HEAD, extra)
+            write_hugging_face(written, from_model(self.model, path=directory, labels=self.labels, values=values))
             self.tokenizer.save_pretrained(written)
 
     def export(self, directory, formats=("saved_model", "litert", "onnx"), **options):
@@ -330,9 +323,8 @@ class TextClassifier:
 
     def _draw_under(self, seed):
         """Draw new weights and dropout from `seed`, without touching any global generator."""
-        new = {HEAD: "classifier/kernel", "pooler": "pooler/dense/kernel"}
-        for number, part in enumerate(sorted(self._new_parts)):
-            kernel = next(weight for weight in self.model.weights if weight.path == new[part])
+        kernels = [weight for weight in self.model.weights if weight.path.endswith("/kernel")]
+        for number, kernel in enumerate(kernel for kernel in kernels if kernel.path.split("/")[0] in self._new_parts):
             initializer = truncated_normal(encoder_config(self.encoder).initializer_range, seed=seed + number)
             kernel.assign(initializer(kernel.shape))
         for number, layer in enumerate(self.model._flatten_layers()):
@@ -486,7 +478,7 @@ def _head_labels(checkpoint, labels):
     stored = checkpoint.labels or [f"LABEL_{index}" for index in range(checkpoint.num_outputs(HEAD))]
     if len(stored) != checkpoint.num_outputs(HEAD):
         raise CheckpointError(
-            f"{checkpoint.directory}: config.json names {len(stored)} labels, but the head has "
+            f"{checkpoint.path}: config.json names {len(stored)} labels, but the head has "
             f"{checkpoint.num_outputs(HEAD)} outputs. Correct id2label."
         )
     if labels is None or list(labels) == stored:
@@ -496,7 +488,7 @@ def _head_labels(checkpoint, labels):
     if unnamed and len(labels) == len(stored):
         return labels
     raise CheckpointError(
-        f"{checkpoint.directory}: its head was trained for the labels {stored}. Received: labels={labels}. "
+        f"{checkpoint.path}: its head was trained for the labels {stored}. Received: labels={labels}. "
         "Leave labels out to use its own, or pass replace_head=True to train a new head."
     )
 
