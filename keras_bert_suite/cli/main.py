@@ -17,9 +17,14 @@ COMMANDS = {
     "evaluate": "score a trained model on a labelled file",
     "predict": "label texts or a file of texts",
     "export": "write a model as SavedModel, LiteRT and ONNX",
+    "convert": "write a checkpoint in another format, its numbers compared",
+    "inspect": "say what a checkpoint is, and what it lacks",
     "verify": "run exported artifacts and hold them against their model",
     "doctor": "say what is installed, what works here, and what to install for the rest",
 }
+
+#: Commands that start no backend.
+WITHOUT_KERAS = ("doctor", "inspect")
 
 BACKENDS = ("tensorflow", "jax", "torch")
 
@@ -48,7 +53,7 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, _end)
     try:
-        if command != "doctor":
+        if command not in WITHOUT_KERAS:
             _choose_backend(options.backend)
         result = importlib.import_module(f"keras_bert_suite.cli.{command}").run(options)
     except BaseException as error:

@@ -1,0 +1,225 @@
+"""From any format to any other, with the numbers compared before it is called done."""
+
+import dataclasses
+import logging
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from keras_bert_suite.checkpoints.checkpoint import HEADS
+from keras_bert_suite.checkpoints.hugging_face import write_hugging_face
+from keras_bert_suite.checkpoints.keras_hub import write_keras_hub
+from keras_bert_suite.checkpoints.open import open_checkpoint
+from keras_bert_suite.checkpoints.sentence_transformers import (
+    SentenceModules,
+    has_modules,
+    read_modules,
+    write_modules,
+)
+from keras_bert_suite.checkpoints.stored import BFLOAT16, StoredArray
+from keras_bert_suite.checkpoints.tf1 import write_tf1
+from keras_bert_suite.errors import ArtifactError, CheckpointError, DataError, check_choice, shortened
+from keras_bert_suite.files import replaced_directory
+from keras_bert_suite.source import resolve_source
+from keras_bert_suite.text import load_tokenizer
+from keras_bert_suite.text.keras_hub import write_keras_hub_tokenizer
+
+__all__ = ["TARGETS", "Conversion", "convert_checkpoint", "largest_difference"]
+
+logger = logging.getLogger(__name__)
+
+#: Format -> what writes its weights.
+TARGETS = {
+    "huggingface": write_hugging_face,
+    "tf1": write_tf1,
+    "kerashub": write_keras_hub,
+    "sentence-transformers": write_hugging_face,
+}
+
+#: The tolerance of an exact copy. A caller who asks for more accepts KerasHub's own approximations.
+EXACT = 1e-4
+
+#: What a change of the weights' type may add to it: their precision, times the depth of a network.
+ROUNDING = {"float16": 0.05, "bfloat16": 0.5}
+
+
+class Conversion(NamedTuple):
+    """What was converted.
+
+    Args:
+        source_format, target_format: str.
+        heads: tuple of str. The heads that went along.
+        dtype: str. Of the weights written.
+        difference: float. The largest difference of logits or hidden states
+            between source and target, on random tokens, in float32.
+        tokenizer: bool. Whether a tokenizer went along.
+    """
+
+    source_format: str
+    target_format: str
+    heads: tuple
+    dtype: str
+    difference: float
+    tokenizer: bool
+
+
+def convert_checkpoint(
+    source,
+    target,
+    to="huggingface",
+    *,
+    revision=None,
+    dtype=None,
+    drop=(),
+    pooling=None,
+    tolerance=EXACT,
+    overwrite=False,
+):
+    """Write a checkpoint in another format, heads, labels and tokenizer included.
+
+    The target is opened anew and its numbers are held against the source's;
+    only then does it take its place.
+
+    Args:
+        source: str or path, as `load_encoder` takes it.
+        target: str or path. A directory, absent or empty unless `overwrite`.
+        to: str: `"huggingface"`, `"tf1"`, `"kerashub"` or `"sentence-transformers"`.
+        revision: optional str. Branch, tag or commit on the Hub.
+        dtype: optional str, `"float32"`, `"float16"` or `"bfloat16"`. Defaults to the source's.
+        drop: sequence of str. Parts to leave out: `"pooler"`, or a head of the source.
+        pooling: optional str: `"mean"`, `"first"` or `"max"`, for a
+            sentence-transformers target of a source that does not say it. Defaults to `"mean"`.
+        tolerance: float. The largest difference accepted. Above 1e-4, formats
+            with a GELU or an epsilon built in may compute with theirs.
+        overwrite: bool. Whether a directory already there may be replaced.
+    Returns:
+        `Conversion`.
+    Raises:
+        CheckpointError: if the source is damaged, or has what the format cannot express.
+        ArtifactError: if the numbers differ by more than `tolerance`.
+    """
+    check_choice("convert", "to", to, tuple(TARGETS))
+    check_choice("convert", "dtype", dtype, (None, "float32", "float16", "bfloat16"))
+    directory = Path(resolve_source(source, revision))
+    modules = read_modules(directory) if has_modules(directory) else None
+    folder = directory / modules.folder if modules else directory
+    checkpoint = _without(open_checkpoint(folder), drop)
+    if checkpoint.left_aside:
+        raise CheckpointError(
+            f"{directory}: {len(checkpoint.left_aside)} weights belong to no head that this package knows and would be "
+            f"lost: {shortened(checkpoint.left_aside)}. Remove them from the source first."
+        )
+    if modules is not None and to != "sentence-transformers":
+        logger.warning("%s: its pooling and what follows it have no place in %s.", directory, to)
+    tokenizer = _tokenizer(folder)
+    with replaced_directory(target, overwrite) as written:
+        converted = checkpoint if dtype in (None, checkpoint.dtype) else _cast(checkpoint, dtype)
+        options = {"allow_approximation": tolerance > EXACT} if to == "kerashub" else {}
+        TARGETS[to](written, converted, **options)
+        if to == "sentence-transformers":
+            write_modules(written, modules or _new_modules(checkpoint, tokenizer, pooling))
+        if tokenizer is not None and to == "kerashub":
+            write_keras_hub_tokenizer(tokenizer, written, checkpoint.config.family)
+        elif tokenizer is not None:
+            tokenizer.save_pretrained(written)
+        again = open_checkpoint(written)
+        difference = largest_difference(checkpoint, again)
+        allowed = max(tolerance, ROUNDING.get(again.dtype, 0.0) if again.dtype != checkpoint.dtype else 0.0)
+        if not difference <= allowed:
+            raise ArtifactError(
+                f"{target}: its outputs differ from those of {directory} by {difference:.2g}, more than the tolerance "
+                f"of {allowed:g}. Nothing was written; a larger tolerance accepts it."
+            )
+    return Conversion(checkpoint.format, to, again.heads, again.dtype, difference, tokenizer is not None)
+
+
+def _without(checkpoint, drop):
+    """The checkpoint without the parts named in `drop`."""
+    for part in drop:
+        check_choice("convert", "drop", part, ("pooler", *checkpoint.heads))
+    heads = tuple(head for head in checkpoint.heads if head not in drop)
+    kept = {layer for head in heads for layer in HEADS[head]}
+    gone = {layer for head in drop for layer in HEADS.get(head, (head,))} - kept
+    weights = {path: array for path, array in checkpoint.weights.items() if path.partition("/")[0] not in gone}
+    config = checkpoint.config if "pooler" not in drop else checkpoint.config.replace(pooler=False)
+    labels = checkpoint.labels if {"text_classifier", "token_classifier"} & set(heads) or not drop else None
+    return dataclasses.replace(checkpoint, heads=heads, weights=weights, config=config, labels=labels)
+
+
+def _tokenizer(directory):
+    try:
+        return load_tokenizer(directory)
+    except DataError as error:
+        logger.warning("no tokenizer goes along: %s", error)
+        return None
+
+
+def _new_modules(checkpoint, tokenizer, pooling):
+    """The modules around an encoder that comes without any."""
+    config = checkpoint.config
+    limits = [config.max_length, tokenizer.max_length if tokenizer else None]
+    return SentenceModules(
+        hidden_dim=config.hidden_dim, pooling=(pooling or "mean",), max_length=min(filter(None, limits))
+    )
+
+
+def _cast(checkpoint, dtype):
+    numpy_dtype = BFLOAT16 if dtype == "bfloat16" else np.dtype(dtype)
+
+    def cast(stored):
+        return StoredArray(stored.shape, numpy_dtype, lambda: stored.read().astype(numpy_dtype))
+
+    return dataclasses.replace(checkpoint, weights={path: cast(array) for path, array in checkpoint.weights.items()})
+
+
+def largest_difference(one, other):
+    """Return the largest difference between the outputs of two checkpoints, on random tokens, in float32.
+
+    Compared are the logits of every head of `one`, or its hidden states where
+    it has none, at positions that are tokens.
+
+    Args:
+        one, other: `Checkpoint`.
+    """
+    import keras
+
+    from keras_bert_suite.checkpoints.model import load_head
+    from keras_bert_suite.checkpoints.transfer import load_weights
+    from keras_bert_suite.models import build_encoder
+
+    differences = []
+    for head in one.heads or (None,):
+        inputs = _random_inputs(one.config, choices=head == "multiple_choice")
+        outputs = []
+        for checkpoint in (one, other):
+            if head is None:
+                config = checkpoint.config.replace(pooler=False)
+                model = load_weights(checkpoint, lambda config=config: build_encoder(config, "float32"))[0]
+                output = model.predict_on_batch(inputs)["sequence_output"]
+            else:
+                output = load_head(checkpoint, head, dtype="float32")[0].predict_on_batch(inputs)
+            outputs.append(np.asarray(keras.ops.convert_to_numpy(output)))
+        gap = np.abs(outputs[0] - outputs[1])
+        if gap.shape[:2] == inputs["padding_mask"].shape:
+            gap = gap[inputs["padding_mask"].astype(bool)]
+        differences.append(float(gap.max()))
+    return max(differences)
+
+
+def _random_inputs(config, choices=False):
+    rng = np.random.default_rng(0)
+    length = min(config.max_length, 24)
+    shape = (3, 2, length) if choices else (3, length)
+    lengths = np.array([length, max(length // 2, 1), 1]).reshape(3, *(1,) * (len(shape) - 1))
+    mask = np.broadcast_to(np.arange(length) < lengths, shape).astype("int32")
+    token_ids = rng.integers(0, config.vocabulary_size, shape)
+    # No padding among the tokens: KerasHub and the rest of the world count positions behind it differently.
+    token_ids = np.where(token_ids == config.pad_token_id, config.pad_token_id - 1, token_ids) % config.vocabulary_size
+    token_ids = np.where(mask, token_ids, config.pad_token_id % config.vocabulary_size)
+    segment_ids = rng.integers(0, max(config.num_segments, 1), shape) * mask
+    return {
+        "token_ids": token_ids.astype("int32"),
+        "segment_ids": segment_ids.astype("int32"),
+        "padding_mask": mask,
+    }
