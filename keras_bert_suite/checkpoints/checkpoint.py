@@ -65,6 +65,10 @@ class Checkpoint:
             counts[array.dtype.name] += math.prod(array.shape)
         return counts.most_common(1)[0][0] if counts else "float32"
 
+    def policy(self, dtype):
+        """Return the dtype to build with: `dtype`, or that of the weights where it is `"auto"`."""
+        return self.dtype if dtype == "auto" else dtype
+
     def num_outputs(self, head):
         """Return how many outputs a head has that the weights include."""
         return self.weights[f"{HEADS[head][-1]}/bias"].shape[0]

@@ -58,7 +58,7 @@ def load_encoder(source, dtype=None, revision=None):
             that is not supported.
     """
     checkpoint = open_checkpoint(source, revision=revision)
-    return load_weights(checkpoint, lambda: build_encoder(checkpoint.config, _dtype(checkpoint, dtype)))[0]
+    return load_weights(checkpoint, lambda: build_encoder(checkpoint.config, checkpoint.policy(dtype)))[0]
 
 
 def load_model(source, head, *, num_labels=None, replace_head=False, dtype=None, revision=None):
@@ -99,7 +99,7 @@ def load_head(checkpoint, head, num_labels=None, replace_head=False, dtype=None)
             raise ValueError(f"{checkpoint.path} has no {head}: num_labels is needed for a new one.")
     model, new_parts = load_weights(
         checkpoint,
-        lambda: build_with_head(checkpoint.config, head, num_labels, checkpoint.tied, _dtype(checkpoint, dtype)),
+        lambda: build_with_head(checkpoint.config, head, num_labels, checkpoint.tied, checkpoint.policy(dtype)),
         new=() if not replace_head else HEADS[head],
     )
     return model, new_parts
@@ -136,7 +136,3 @@ def save_model(model, directory, *, labels=None, tokenizer=None, overwrite=False
         write_hugging_face(written, from_model(model, path=directory, labels=labels))
         if tokenizer is not None:
             tokenizer.save_pretrained(written)
-
-
-def _dtype(checkpoint, dtype):
-    return checkpoint.dtype if dtype == "auto" else dtype

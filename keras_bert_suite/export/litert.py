@@ -18,7 +18,7 @@ SPELLINGS = {"cls_token": "[CLS]", "sep_token": "[SEP]", "unk_token": "[UNK]", "
 
 
 def export_litert(task, path, length, int8=False):
-    """Write a `.tflite` file.
+    """Write a `.tflite` file, with MediaPipe's metadata where it has a tokenizer of the kind.
 
     It has the int32 `(1, length)` inputs `ids`, `mask` and `segment_ids`, one
     float32 output `score` `(1, L)` of probabilities, a signature with these
@@ -49,10 +49,12 @@ def export_litert(task, path, length, int8=False):
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     model = converter.convert()
     check_builtin(model)
-    description = f"Text classifier, {len(task.labels)} labels, {length} tokens."
-    metadata = classifier_metadata(input_order(model), description)
-    files = {"vocab.txt": _vocabulary(task.tokenizer), "labels.txt": _lines(task.labels)}
-    path.write_bytes(add_metadata(model, metadata, files))
+    if task.tokenizer.kind == "WordPiece":
+        description = f"Text classifier, {len(task.labels)} labels, {length} tokens."
+        metadata = classifier_metadata(input_order(model), description)
+        files = {"vocab.txt": _vocabulary(task.tokenizer), "labels.txt": _lines(task.labels)}
+        model = add_metadata(model, metadata, files)
+    path.write_bytes(model)
     return _notes(task)
 
 
@@ -87,6 +89,9 @@ def _lines(values):
 
 
 def _notes(task):
+    kind = task.tokenizer.kind
+    if kind != "WordPiece":
+        return [f"litert: MediaPipe has no tokenizer of kind {kind}, so that the file has no metadata for it."]
     notes = []
     if task.pair:
         notes.append("litert: MediaPipe's TextClassifier passes one text, so that it cannot serve a model of pairs.")

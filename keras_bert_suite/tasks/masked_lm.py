@@ -89,7 +89,8 @@ class MaskedLM:
                 `checkpoints.open_checkpoint` knows, the name of an installed
                 model, or of one on the Hugging Face Hub, e.g.
                 `"google-bert/bert-base-cased"`.
-            dtype: optional str or `keras.DTypePolicy`, e.g. `"mixed_bfloat16"`.
+            dtype: optional str or `keras.DTypePolicy`, e.g. `"mixed_bfloat16"`;
+                `"auto"` is the type of the stored weights.
             revision: optional str. Branch, tag or commit on the Hub.
             max_length: optional int. Longer texts are cut, in tokens.
         Raises:

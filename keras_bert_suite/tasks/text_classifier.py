@@ -100,7 +100,8 @@ class TextClassifier:
             max_length: optional int. Longer texts are cut, in tokens.
             replace_head: bool. Whether to start from a new head although the
                 checkpoint has one.
-            dtype: optional str or `keras.DTypePolicy`, e.g. `"mixed_bfloat16"`.
+            dtype: optional str or `keras.DTypePolicy`, e.g. `"mixed_bfloat16"`;
+                `"auto"` is the type of the stored weights.
             revision: optional str. Branch, tag or commit on the Hub.
         Raises:
             CheckpointError: if the checkpoint is incomplete or damaged, or its
@@ -122,7 +123,7 @@ class TextClassifier:
             classifier._new_parts = new_parts
             return classifier
         config = config.replace(pooler=config.heads.pooling == "pooler")  # what the head reads, and nothing more
-        encoder, new_parts = load_weights(checkpoint, lambda: build_encoder(config, dtype))
+        encoder, new_parts = load_weights(checkpoint, lambda: build_encoder(config, checkpoint.policy(dtype)))
         classifier = cls(encoder, tokenizer, labels, **options)
         classifier._new_parts = {*NEW_LAYERS, *new_parts}
         return classifier
@@ -475,6 +476,13 @@ def _label_name(label):
 
 def _head_labels(checkpoint, labels):
     """Return the names of the outputs of a checkpoint's head, held against the names asked for."""
+    problem = checkpoint.values.get("problem_type")
+    if problem not in (None, "single_label_classification") or checkpoint.num_outputs(HEAD) == 1:
+        raise CheckpointError(
+            f"{checkpoint.path}: its head must choose one label of several. Received: problem_type={problem!r:.100}, "
+            f"{checkpoint.num_outputs(HEAD)} outputs. load_model(..., head={HEAD!r}) gives its logits; "
+            "replace_head=True starts from a new head."
+        )
     stored = checkpoint.labels or [f"LABEL_{index}" for index in range(checkpoint.num_outputs(HEAD))]
     if len(stored) != checkpoint.num_outputs(HEAD):
         raise CheckpointError(

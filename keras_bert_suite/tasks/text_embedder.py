@@ -109,7 +109,8 @@ class TextEmbedder:
             normalize: optional bool. Whether vectors have length 1. Defaults to
                 what `modules.json` says; without one, to False.
             max_length: optional int. Longer texts are cut, in tokens.
-            dtype: optional str or `keras.DTypePolicy`, e.g. `"mixed_bfloat16"`.
+            dtype: optional str or `keras.DTypePolicy`, e.g. `"mixed_bfloat16"`;
+                `"auto"` is the type of the stored weights.
             revision: optional str. Branch, tag or commit on the Hub.
         Raises:
             CheckpointError: if the model is incomplete or damaged, or has
@@ -132,7 +133,7 @@ class TextEmbedder:
             )
         has_pooler = any(path.startswith("pooler/") for path in checkpoint.weights)
         config = checkpoint.config.replace(pooler=has_pooler)
-        encoder, _ = load_weights(checkpoint, lambda: build_encoder(config, dtype))
+        encoder, _ = load_weights(checkpoint, lambda: build_encoder(config, checkpoint.policy(dtype)))
         model = _build(encoder, modules, pooling, normalize)
         if max_length is None and modules.max_length is not None:
             max_length = min(modules.max_length, config.max_length)
