@@ -1,7 +1,6 @@
 """TensorFlow reads what is written here, bit for bit, and what it writes is read; damage is found by checksums."""
 
 import os
-import time
 import tracemalloc
 
 import ml_dtypes
@@ -10,7 +9,7 @@ import pytest
 
 from keras_bert_suite.checkpoints import tensor_bundle
 from keras_bert_suite.checkpoints.stored import StoredArray
-from keras_bert_suite.checkpoints.tensor_bundle import BYTE_TABLE, crc32c, find_prefix, read_bundle, write_bundle
+from keras_bert_suite.checkpoints.tensor_bundle import find_prefix, read_bundle, write_bundle
 from keras_bert_suite.errors import CheckpointError
 from tests.support.shared import shared_path
 
@@ -40,7 +39,9 @@ def assert_reads(prefix, expected):
         array = stored[name].read()
         assert stored[name].shape == array.shape == want.shape, name
         assert stored[name].dtype == array.dtype == want.dtype, name
-        assert [array.flags[flag] for flag in ("C", "W", "O")] == [True] * 3, name
+        owner = array if array.base is None else array.base  # so that it is aligned, it may begin inside a buffer
+        assert [array.flags.c_contiguous, array.flags.writeable, owner.flags.owndata] == [True] * 3, name
+        assert not np.may_share_memory(array, stored[name].read()), name
         assert array.tobytes() == want.tobytes(), name
 
 
@@ -257,41 +258,3 @@ def test_several_checkpoints_in_a_folder(tmp_path):
         latest.write_bytes(content.encode("latin-1"))
         with pytest.raises(CheckpointError, match=several):
             find_prefix(tmp_path)
-
-
-def slow_crc32c(content):
-    remainder = 0xFFFFFFFF
-    for octet in content:
-        remainder = remainder >> 8 ^ BYTE_TABLE[(remainder ^ octet) & 0xFF]
-    return remainder ^ 0xFFFFFFFF
-
-
-def test_checksums():
-    """The vectors of RFC 3720 B.4, and every length at which the folding changes its way."""
-    assert crc32c(bytes(32)) == 0x8A9136AA
-    assert crc32c(b"\xff" * 32) == 0x62A8AB43
-    assert crc32c(bytes(range(32))) == 0x46DD794E
-    assert crc32c(bytes(range(31, -1, -1))) == 0x113FDB5C
-    content = np.random.default_rng(0).integers(0, 256, 540_000, dtype=np.uint8).tobytes()
-    words = [multiple[0] for multiple in tensor_bundle.MULTIPLES] + [tensor_bundle.CHUNK_WORDS]
-    edges = [8 * count + extra for count in (*words, sum(words[::2]), 2 * words[-1]) for extra in (-8, -1, 0, 1, 8)]
-    for length in (*range(20), *edges):
-        assert crc32c(content[:length]) == slow_crc32c(content[:length]), length
-
-
-def test_multiples_are_of_the_polynomial():
-    """x**a + x**b + ... + 1 leaves no remainder."""
-    for multiple in tensor_bundle.MULTIPLES:
-        remainder = 0
-        for exponent in range(multiple[0], -1, -1):
-            remainder = remainder << 1 | (exponent in multiple)
-            if remainder >> 32:
-                remainder ^= 0x11EDC6F41
-        assert remainder == 0
-
-
-def test_checksums_are_fast():
-    content = np.zeros(50_000_000, np.uint8)
-    start = time.perf_counter()
-    crc32c(content)
-    assert content.size / (time.perf_counter() - start) > 200e6  # bytes a second; 4 GB/s on one core of 2023

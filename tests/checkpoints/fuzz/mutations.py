@@ -12,7 +12,8 @@ import tracemalloc
 import zipfile
 from pathlib import Path
 
-from keras_bert_suite.checkpoints import tensor_bundle
+from keras_bert_suite.checkpoints.crc32c import crc32c, mask
+from keras_bert_suite.checkpoints.leveldb_table import TABLE_MAGIC, read_varint, to_block, to_varint
 from keras_bert_suite.checkpoints.safetensors_files import read_safetensors_file
 from keras_bert_suite.checkpoints.tensor_bundle import read_bundle
 from keras_bert_suite.checkpoints.torch_file import read_torch
@@ -61,27 +62,26 @@ def _fitted_table(block, blocks=None):
     """A table of one block with true checksums; `blocks`, the index of it, may be spoiled too."""
 
     def closed(content):
-        checksum = tensor_bundle._mask(tensor_bundle.crc32c(content + b"\0"))
+        checksum = mask(crc32c(content + b"\0"))
         return content + b"\0" + checksum.to_bytes(4, "little")
 
     content = closed(block)
-    varint = tensor_bundle._to_varint
-    blocks = blocks or tensor_bundle._to_block([(b"\xff", varint(0) + varint(len(block)))])
-    handle = varint(len(content)) + varint(len(blocks))
-    return content + closed(blocks) + (b"\0\0" + handle).ljust(40, b"\0") + tensor_bundle.TABLE_MAGIC
+    blocks = blocks or to_block([(b"\xff", to_varint(0) + to_varint(len(block)))])
+    handle = to_varint(len(content)) + to_varint(len(blocks))
+    return content + closed(blocks) + (b"\0\0" + handle).ljust(40, b"\0") + TABLE_MAGIC
 
 
 def _index_parts():
     """The entries of the valid index, and the index of its block, without trailers."""
     content = valid("bundle-valid.index")
-    _, position = tensor_bundle._varint(content, len(content) - 48)
-    _, position = tensor_bundle._varint(content, position)
-    offset, position = tensor_bundle._varint(content, position)
-    size, _ = tensor_bundle._varint(content, position)
+    _, position = read_varint(content, len(content) - 48)
+    _, position = read_varint(content, position)
+    offset, position = read_varint(content, position)
+    size, _ = read_varint(content, position)
     _, _, length = content[offset], content[offset + 1], content[offset + 2]
     handle = content[offset + 3 + content[offset + 1] :][:length]
-    start, position = tensor_bundle._varint(handle, 0)
-    count, _ = tensor_bundle._varint(handle, position)
+    start, position = read_varint(handle, 0)
+    count, _ = read_varint(handle, position)
     return content[start : start + count], content[offset : offset + size]
 
 
