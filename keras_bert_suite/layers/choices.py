@@ -29,8 +29,12 @@ class FoldChoices(SuiteLayer):
     def call(self, ids):
         return ops.reshape(ids, (-1, ops.shape(ids)[2]))
 
+    def compute_output_shape(self, ids_shape):
+        batch, choices, length = ids_shape
+        return (None if None in (batch, choices) else batch * choices, length)
+
     def compute_output_spec(self, ids):
-        return keras.KerasTensor((None, ids.shape[2]), dtype=ids.dtype)
+        return keras.KerasTensor(self.compute_output_shape(ids.shape), dtype=ids.dtype)
 
 
 @register

@@ -20,7 +20,8 @@ class Embeddings(SuiteLayer):
         vocabulary_size: int. Rows of the token table.
         hidden_dim: int. Width of the vectors.
         max_length: int. Longest sequence, in tokens.
-        num_segments: int. Rows of the segment table; 0: there is none. Defaults to 2.
+        num_segments: int. Rows of the segment table; 0: there is none; 1: added to
+            every token, whatever its segment. Defaults to 2.
         embedding_dim: optional int. Width of the tables, where a dense layer
             then brings them to `hidden_dim`. Defaults to `hidden_dim`, without that layer.
         positions: str, as in `EncoderConfig`. Defaults to `"learned"`.
@@ -146,6 +147,8 @@ class Embeddings(SuiteLayer):
             )
         hidden_states = self.token(token_ids)  # (B, T, E)
         if self.segment is not None:
+            if self.num_segments == 1:  # Keras on PyTorch tries a model out on ones before it trains it
+                segment_ids = ops.zeros_like(segment_ids)
             hidden_states = hidden_states + self.segment(segment_ids)
         if self.position is not None:
             hidden_states = hidden_states + self.position(self._position_ids(token_ids, length))

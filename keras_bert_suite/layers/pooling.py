@@ -61,7 +61,9 @@ class Pooling(SuiteLayer):
                 values * mask * ops.cast(places == ops.sum(mask, axis=1, keepdims=True), "float32"), axis=1
             )
         else:
-            weights = mask * ops.cumsum(mask, axis=1) if self.mode == "weighted_mean" else mask
+            weights = mask
+            if self.mode == "weighted_mean":  # counted from the first token; a hole counts, as a place
+                weights = mask * ops.cumsum(ops.minimum(ops.cumsum(mask, axis=1), 1.0), axis=1)
             total = ops.maximum(ops.sum(weights, axis=1), 1e-9)  # (B, 1)
             pooled = ops.sum(values * weights, axis=1) / (ops.sqrt(total) if self.mode == "mean_sqrt_length" else total)
         return ops.cast(pooled, self.compute_dtype)

@@ -124,7 +124,9 @@ class PreNormBlock(SuiteLayer):
             dtype=self.dtype_policy,
             name="feed_forward",
         )
-        self.attention_norm = self._norm("attention_norm") if normalize_input else keras.layers.Identity()
+        self.attention_norm = keras.layers.Identity(dtype=self.dtype_policy)
+        if normalize_input:
+            self.attention_norm = self._norm("attention_norm")
         self.feed_forward_norm = self._norm("feed_forward_norm")
         self.dropout = keras.layers.Dropout(attention_dropout_rate, dtype=self.dtype_policy, name="dropout")
 

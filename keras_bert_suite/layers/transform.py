@@ -61,7 +61,7 @@ class Transform(SuiteLayer):
             dtype=self.dtype_policy,
             name="dense",
         )
-        self.norm = keras.layers.Identity()
+        self.norm = keras.layers.Identity(dtype=self.dtype_policy)
         if layer_norm_epsilon is not None:
             self.norm = keras.layers.LayerNormalization(
                 epsilon=layer_norm_epsilon, center=norm_bias, dtype=self.dtype_policy, name="norm"

@@ -62,5 +62,8 @@ class VocabularyLogits(SuiteLayer):
         logits = ops.cast(scores, "float32") + ops.cast(self.bias, "float32")
         return ops.reshape(logits, (*shape[:-1], self.vocabulary_size))
 
+    def compute_output_shape(self, features_shape, table_shape=None):
+        return (*features_shape[:-1], self.vocabulary_size)
+
     def compute_output_spec(self, features, table=None):
-        return keras.KerasTensor((*features.shape[:-1], self.vocabulary_size), dtype="float32")
+        return keras.KerasTensor(self.compute_output_shape(features.shape), dtype="float32")

@@ -8,6 +8,7 @@ from keras_bert_suite.models.encoder import encoder_config
 
 __all__ = [
     "first_given",
+    "head_dropout",
     "head_dtype",
     "head_transform",
     "output_dense",
@@ -33,9 +34,9 @@ def text_features(encoder, dropout_rate=None):
         pooling = Pooling(heads.pooling, name="head_pooling", dtype=head_dtype(encoder))
         features = pooling(encoder.output["sequence_output"], padding_mask=encoder.input["padding_mask"])
         if heads.input_dropout:
-            features = keras.layers.Dropout(rate, name="head_dropout")(features)
+            features = head_dropout(encoder, rate, name="head_dropout")(features)
         features = head_transform(encoder)(features)
-    return keras.layers.Dropout(rate, name="dropout")(features)
+    return head_dropout(encoder, rate)(features)
 
 
 def token_features(encoder, dropout_rate):
@@ -48,7 +49,7 @@ def token_features(encoder, dropout_rate):
     features = encoder.output["sequence_output"]
     if encoder_config(encoder).heads.on_tokens:
         features = head_transform(encoder)(features)
-    return keras.layers.Dropout(dropout_rate, name="dropout")(features) if dropout_rate else features
+    return head_dropout(encoder, dropout_rate)(features) if dropout_rate else features
 
 
 def pooled_output(encoder):
@@ -88,6 +89,11 @@ def output_dense(encoder, units, name):
     """
     initializer = truncated_normal(encoder_config(encoder).initializer_range)
     return keras.layers.Dense(units, kernel_initializer=initializer, dtype="float32", name=name)
+
+
+def head_dropout(encoder, rate, name="dropout"):
+    """Return a dropout layer that computes in what the encoder does."""
+    return keras.layers.Dropout(rate, dtype=head_dtype(encoder), name=name)
 
 
 def head_dtype(encoder):

@@ -4,7 +4,7 @@ import keras
 
 from keras_bert_suite.layers import FoldChoices, UnfoldChoices
 from keras_bert_suite.models.encoder import encoder_config, token_inputs
-from keras_bert_suite.models.features import first_given, output_dense, pooled_output, text_features
+from keras_bert_suite.models.features import first_given, head_dropout, output_dense, pooled_output, text_features
 
 __all__ = ["build_multiple_choice"]
 
@@ -34,7 +34,7 @@ def build_multiple_choice(encoder, dropout_rate=None):
     score = output_dense(encoder, 1, "classifier")
 
     if "pooled_output" in encoder.output:  # RoBERTa's classifier has no use for its pooler; its chooser has
-        features = keras.layers.Dropout(rate, name="dropout")(pooled_output(encoder))
+        features = head_dropout(encoder, rate)(pooled_output(encoder))
     else:
         features = text_features(encoder, rate)
     scorer = keras.Model(encoder.input, score(features), name="scorer")

@@ -3,7 +3,7 @@
 import keras
 
 from keras_bert_suite.models.encoder import encoder_config
-from keras_bert_suite.models.features import first_given, output_dense, pooled_output
+from keras_bert_suite.models.features import first_given, head_dropout, output_dense, pooled_output
 
 __all__ = ["build_next_sentence", "build_sentence_order"]
 
@@ -54,7 +54,7 @@ def build_sentence_order(encoder, dropout_rate=None):
     """
     config = encoder_config(encoder)
     rate = first_given(dropout_rate, config.heads.dropout_rate, config.dropout_rate)
-    dropout = keras.layers.Dropout(rate, name="dropout")
+    dropout = head_dropout(encoder, rate)
     sentence_order = output_dense(encoder, 2, "sentence_order")
 
     return keras.Model(encoder.input, sentence_order(dropout(pooled_output(encoder))), name="sentence_order")

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import json
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +14,13 @@ __all__ = [
     "golden",
     "golden_classifier",
     "golden_config",
+    "layers_golden",
     "load_golden",
     "write_directory",
 ]
 
 FOLDER = Path(__file__).resolve().parents[1] / "golden"
 GOLDEN_ACTIVATIONS = ("gelu", "gelu_tanh")
-NUM_LABELS = 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,11 +105,20 @@ def golden_config(activation="gelu"):
 
 def golden_classifier(activation="gelu", dtype=None):
     """Return a text classifier with the weights of a golden file."""
-    from keras_bert_suite.checkpoints.weights import assign_weights, weight_table
-    from keras_bert_suite.models import build_encoder, build_text_classifier
+    from keras_bert_suite.checkpoints import load_model
 
-    config = golden_config(activation)
-    model = build_text_classifier(build_encoder(config, dtype=dtype), NUM_LABELS)
-    weights = {key.removeprefix("bert."): array for key, array in load_golden(activation).weights.items()}
-    assign_weights(model, weight_table(config, "classifier"), weights, FOLDER)
-    return model
+    with tempfile.TemporaryDirectory() as folder:
+        directory = load_golden(activation).write(Path(folder) / "model")
+        return load_model(directory, "text_classifier", dtype=dtype)
+
+
+@functools.cache
+def layers_golden():
+    """Read what layers_make.py wrote: dicts `(inputs, weights, outputs)`, weights by `GROUP/NAME`."""
+    parts = {"input": {}, "weight": {}, "output": {}}
+    with np.load(FOLDER / "layers.npz") as arrays:
+        for name in arrays.files:
+            part, _, key = name.partition("/")
+            if key:
+                parts[part][key] = arrays[name]
+    return tuple(parts.values())

@@ -1,17 +1,29 @@
 """What holds for every layer of this package, asserted by one helper."""
 
+import contextlib
 import inspect
 import json
 
 import keras
 import numpy as np
 
-__all__ = ["check_layer", "check_saving", "numpy_of"]
+__all__ = ["check_layer", "check_saving", "global_policy", "numpy_of"]
 
 TOLERANCE = 1e-5
 
 
-def check_layer(layer_class, arguments, inputs, weights, expected, tmp_path, unlearnable=()):
+def check_layer(
+    layer_class,
+    arguments,
+    inputs,
+    weights,
+    expected,
+    tmp_path,
+    unlearnable=(),
+    positional=False,
+    mixed_dtype="bfloat16",
+    open_shape=None,
+):
     """Assert everything that STYLE.md asks of a layer.
 
     Args:
@@ -19,20 +31,27 @@ def check_layer(layer_class, arguments, inputs, weights, expected, tmp_path, unl
         arguments: dict of every argument of its `__init__`.
         inputs: dict of arrays by call argument, in order. With a `padding_mask`,
             the first must be float hidden states.
-        weights: dict from the end of a variable's path to its golden value.
+        weights: dict from the end of a variable's path to its golden value. Empty
+            for a layer without any, which is not trained then.
         expected: the golden output for `inputs` and `weights`, from outside this package.
         tmp_path: an empty folder.
         unlearnable: ends of paths of variables that no loss can move.
+        positional: whether the distance between tokens counts, so that those
+            around a hole may not be moved together.
+        mixed_dtype: dtype of the output under `mixed_bfloat16`.
+        open_shape: the symbolic shape for inputs of open batch and length.
+            Defaults to the output's, open but for its last dimension.
     """
     check_config(layer_class, arguments)
-    check_shapes(layer_class, arguments, inputs)
-    check_mixed_precision(layer_class, arguments, inputs)
-    check_training_step(layer_class, arguments, inputs, unlearnable)
+    check_shapes(layer_class, arguments, inputs, open_shape)
+    check_mixed_precision(layer_class, arguments, inputs, mixed_dtype)
+    if weights:
+        check_training_step(layer_class, arguments, inputs, unlearnable)
     layer = golden_layer(layer_class, arguments, inputs, weights)
     check_golden(layer, inputs, expected)
     check_saving(model_of(layer, inputs), inputs, tmp_path)
     if "padding_mask" in inputs:
-        check_padding(layer, inputs)
+        check_padding(layer, inputs, positional)
 
 
 def numpy_of(tensor):
@@ -47,15 +66,13 @@ def call(layer, inputs, **options):
 
 
 def symbolic(inputs, fixed_shape=False):
-    """Symbolic tensors like `inputs`, of open batch and length unless `fixed_shape`."""
-    return {
-        name: keras.Input(
-            batch_shape=array.shape if fixed_shape else (None, None, *array.shape[2:]),
-            dtype=array.dtype.name,
-            name=name,
-        )
-        for name, array in inputs.items()
-    }
+    """Symbolic tensors like `inputs`, of open batch and length unless `fixed_shape`; vectors keep their width."""
+    tensors = {}
+    for name, array in inputs.items():
+        open_dims = 0 if fixed_shape else min(2, array.ndim - (array.dtype.kind == "f"))
+        shape = (*(None,) * open_dims, *array.shape[open_dims:])
+        tensors[name] = keras.Input(batch_shape=shape, dtype=array.dtype.name, name=name)
+    return tensors
 
 
 def model_of(layer, inputs):
@@ -76,7 +93,7 @@ def golden_layer(layer_class, arguments, inputs, weights):
 
 def check_config(layer_class, arguments):
     parameters = inspect.signature(layer_class.__init__).parameters.values()
-    names = {parameter.name for parameter in parameters if parameter.kind is parameter.POSITIONAL_OR_KEYWORD} - {"self"}
+    names = {one.name for one in parameters if one.kind is one.POSITIONAL_OR_KEYWORD} - {"self"}
     assert names == set(arguments), "give this check every argument of __init__"
     layer = layer_class(**arguments, name="its_name", dtype="mixed_bfloat16")
     config = layer.get_config()
@@ -87,24 +104,40 @@ def check_config(layer_class, arguments):
     assert rebuilt.compute_dtype == "bfloat16"
 
 
-def check_shapes(layer_class, arguments, inputs):
+def check_shapes(layer_class, arguments, inputs, open_shape):
     layer = layer_class(**arguments)
     computed = layer.compute_output_shape(**{f"{name}_shape": array.shape for name, array in inputs.items()})
     eager = tuple(call(layer, inputs).shape)
     assert tuple(computed) == eager
     assert tuple(call(layer, symbolic(inputs, fixed_shape=True)).shape) == eager
-    open_shape = tuple(call(layer, symbolic(inputs)).shape)
-    assert open_shape == (*(None,) * (len(eager) - 1), eager[-1])
+    assert tuple(call(layer, symbolic(inputs)).shape) == (open_shape or (*(None,) * (len(eager) - 1), eager[-1]))
     rebuilt = layer_class(**arguments)
     rebuilt.build(*(array.shape for array in inputs.values()))
     assert [tuple(weight.shape) for weight in rebuilt.weights] == [tuple(weight.shape) for weight in layer.weights]
 
 
-def check_mixed_precision(layer_class, arguments, inputs):
+def check_mixed_precision(layer_class, arguments, inputs, mixed_dtype):
     layer = layer_class(**arguments, dtype="mixed_bfloat16")
-    assert keras.backend.standardize_dtype(call(layer, inputs).dtype) == "bfloat16"
-    assert keras.backend.standardize_dtype(call(layer, symbolic(inputs)).dtype) == "bfloat16"
-    assert {weight.dtype for weight in layer.weights} == {"float32"}
+    assert keras.backend.standardize_dtype(call(layer, inputs).dtype) == mixed_dtype
+    assert keras.backend.standardize_dtype(call(layer, symbolic(inputs)).dtype) == mixed_dtype
+    assert {weight.dtype for weight in layer.weights} <= {"float32"}
+    # The layer's own dtype counts, not the one that others have by default.
+    with global_policy("mixed_bfloat16"):
+        alone = layer_class(**arguments, dtype="float32")
+        found = call(alone, inputs)
+        assert {part.compute_dtype for part in alone._flatten_layers()} == {"float32"}
+    assert keras.backend.standardize_dtype(found.dtype) == mixed_dtype.replace("bfloat16", "float32")
+
+
+@contextlib.contextmanager
+def global_policy(name):
+    """Give the layers made inside another dtype policy by default."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def check_training_step(layer_class, arguments, inputs, unlearnable):
@@ -115,7 +148,8 @@ def check_training_step(layer_class, arguments, inputs, unlearnable):
     before = [numpy_of(weight) for weight in layer.trainable_weights]
     assert len(before) == len(layer.weights) - len(layer.non_trainable_weights)
     model.compile(keras.optimizers.SGD(0.1), "mse")
-    model.fit(inputs, target, batch_size=len(target), epochs=1, verbose=0)
+    # A generator: what it yields is one batch, also where an input has no batch dimension, as a table has none.
+    model.fit((batch for batch in [(inputs, target)]), steps_per_epoch=1, shuffle=False, verbose=0)
     for weight, old in zip(layer.trainable_weights, before, strict=True):
         changed = np.abs(numpy_of(weight) - old).max()
         if weight.path.endswith(tuple(unlearnable)):
@@ -148,18 +182,30 @@ def check_saving(model, inputs, tmp_path):
     return loaded
 
 
-def check_padding(layer, inputs):
+def check_padding(layer, inputs, positional):
     """Real positions do not see what stands at padded ones, nor how many of these there are."""
     name, hidden_states = next(iter(inputs.items()))
     real = inputs["padding_mask"].astype(bool)
     assert not real.all()
     output = numpy_of(call(layer, inputs))
+    pooled = output.ndim == 2
     noise = np.random.default_rng(1).normal(0, 50, hidden_states.shape).astype("float32")
-    changed = np.where(real[..., None], hidden_states, noise)
-    assert np.array_equal(numpy_of(call(layer, {**inputs, name: changed}))[real], output[real])
+    changed = numpy_of(call(layer, {**inputs, name: np.where(real[..., None], hidden_states, noise)}))
+    assert np.array_equal(*((some if pooled else some[real]) for some in (changed, output)))
     for row in range(len(real)):
-        alone = {name: hidden_states[row : row + 1, real[row]]}
-        without_mask = numpy_of(call(layer, alone))[0]
-        np.testing.assert_allclose(without_mask, output[row, real[row]], rtol=0, atol=TOLERANCE)
+        kept = real[row]
+        if positional:  # padding goes only where it is the rest of the row
+            kept = np.arange(len(kept)) <= np.flatnonzero(kept)[-1]
+        alone = {name: hidden_states[row : row + 1, kept], "padding_mask": real[row : row + 1, kept]}
+        found = numpy_of(call(layer, alone))[0]
+        expected = output[row] if pooled else output[row, real[row]]
+        np.testing.assert_allclose(found if pooled else found[real[row, kept]], expected, rtol=0, atol=TOLERANCE)
+        if kept.sum() == real[row].sum() and not _needs_mask(layer):
+            assert np.array_equal(numpy_of(call(layer, {name: alone[name]}))[0], found), "a mask of ones counts"
     for mask in (real, real.astype("int64"), real.astype("float32")):
         assert np.array_equal(numpy_of(call(layer, {**inputs, "padding_mask": mask})), output)
+
+
+def _needs_mask(layer):
+    parameter = inspect.signature(layer.call).parameters["padding_mask"]
+    return parameter.default is parameter.empty
