@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_bert_suite.checkpoints.checkpoint import HEADS
+from keras_bert_suite.checkpoints.checkpoint import HEAD_LAYERS, HEADS
+from keras_bert_suite.checkpoints.families import FAMILIES
 from keras_bert_suite.checkpoints.hugging_face import write_hugging_face
 from keras_bert_suite.checkpoints.keras_hub import write_keras_hub
 from keras_bert_suite.checkpoints.open import open_checkpoint
@@ -29,6 +30,8 @@ __all__ = ["TARGETS", "Conversion", "convert_checkpoint", "largest_difference"]
 
 logger = logging.getLogger(__name__)
 
+POOLINGS = ("mean", "first", "max")
+
 #: Format -> what writes its weights.
 TARGETS = {
     "huggingface": write_hugging_face,
@@ -39,6 +42,9 @@ TARGETS = {
 
 #: The tolerance of an exact copy. A caller who asks for more accepts KerasHub's own approximations.
 EXACT = 1e-4
+
+#: The heads that read the pooler where there is one; a classifier of texts does so in some families.
+POOLED = ("next_sentence", "sentence_order", "multiple_choice")
 
 #: What a change of the weights' type may add to it: their precision, times the depth of a network.
 ROUNDING = {"float16": 0.05, "bfloat16": 0.5}
@@ -101,20 +107,19 @@ def convert_checkpoint(
     """
     check_choice("convert", "to", to, tuple(TARGETS))
     check_choice("convert", "dtype", dtype, (None, "float32", "float16", "bfloat16"))
+    check_choice("convert", "pooling", pooling, (None, *POOLINGS))
     directory = Path(resolve_source(source, revision))
     modules = read_modules(directory) if has_modules(directory) else None
     folder = directory / modules.folder if modules else directory
-    checkpoint = _without(open_checkpoint(folder), drop)
+    checkpoint = _without(_with_every_head(open_checkpoint(folder)), drop)
     if checkpoint.left_aside:
         raise CheckpointError(
             f"{directory}: {len(checkpoint.left_aside)} weights belong to no head that this package knows and would be "
             f"lost: {shortened(checkpoint.left_aside)}. Remove them from the source first."
         )
-    if modules is not None and to != "sentence-transformers":
-        logger.warning("%s: its pooling and what follows it have no place in %s.", directory, to)
     tokenizer = _tokenizer(folder)
     with replaced_directory(target, overwrite) as written:
-        converted = checkpoint if dtype in (None, checkpoint.dtype) else _cast(checkpoint, dtype)
+        converted = checkpoint if dtype is None else _cast(checkpoint, dtype)
         options = {"allow_approximation": tolerance > EXACT} if to == "kerashub" else {}
         TARGETS[to](written, converted, **options)
         if to == "sentence-transformers":
@@ -123,7 +128,7 @@ def convert_checkpoint(
             write_keras_hub_tokenizer(tokenizer, written, checkpoint.config.family)
         elif tokenizer is not None:
             tokenizer.save_pretrained(written)
-        again = open_checkpoint(written)
+        again = _with_every_head(open_checkpoint(written))
         difference = largest_difference(checkpoint, again)
         allowed = max(tolerance, ROUNDING.get(again.dtype, 0.0) if again.dtype != checkpoint.dtype else 0.0)
         if not difference <= allowed:
@@ -131,7 +136,39 @@ def convert_checkpoint(
                 f"{target}: its outputs differ from those of {directory} by {difference:.2g}, more than the tolerance "
                 f"of {allowed:g}. Nothing was written; a larger tolerance accepts it."
             )
-    return Conversion(checkpoint.format, to, again.heads, again.dtype, difference, tokenizer is not None)
+    if modules is not None and to != "sentence-transformers":
+        logger.warning("%s: its pooling and what follows it have no place in %s.", directory, to)
+    source_format = checkpoint.format if modules is None else "sentence-transformers"
+    return Conversion(source_format, to, again.heads, again.dtype, difference, tokenizer is not None)
+
+
+def _with_every_head(checkpoint):
+    """The checkpoint with the heads that its class leaves aside but its weights have, as bert-base-uncased's do.
+
+    Where two heads call one foreign weight theirs, it stays that of the class's own head.
+    """
+    heads, weights = list(checkpoint.heads), checkpoint.weights
+    if checkpoint.format == "huggingface":
+        names = {name.ours: name.theirs for name in FAMILIES[checkpoint.config.family].table(checkpoint.config)}
+        known = _layers(heads)
+        own = {names[path] for path in weights if _layer(path) in known}
+        weights = {
+            path: array
+            for path, array in weights.items()
+            if _layer(path) not in HEAD_LAYERS - known or names[path] not in own
+        }
+    for head, layers in HEADS.items():
+        if layers[-1] not in _layers(heads) and f"{layers[-1]}/bias" in weights:
+            heads.append(head)
+    return dataclasses.replace(checkpoint, heads=tuple(heads), weights=weights)
+
+
+def _layers(heads):
+    return {layer for head in heads for layer in HEADS[head]}
+
+
+def _layer(path):
+    return path.partition("/")[0]
 
 
 def _without(checkpoint, drop):
@@ -139,11 +176,19 @@ def _without(checkpoint, drop):
     for part in drop:
         check_choice("convert", "drop", part, ("pooler", *checkpoint.heads))
     heads = tuple(head for head in checkpoint.heads if head not in drop)
-    kept = {layer for head in heads for layer in HEADS[head]}
-    gone = {layer for head in drop for layer in HEADS.get(head, (head,))} - kept
-    weights = {path: array for path, array in checkpoint.weights.items() if path.partition("/")[0] not in gone}
-    config = checkpoint.config if "pooler" not in drop else checkpoint.config.replace(pooler=False)
-    labels = checkpoint.labels if {"text_classifier", "token_classifier"} & set(heads) or not drop else None
+    config = checkpoint.config
+    if "pooler" in drop and config.pooler:
+        pooled = (*POOLED, *["text_classifier"] * (config.heads.pooling == "pooler"))
+        needing = [head for head in heads if head in pooled]
+        if needing:
+            raise CheckpointError(
+                f"{checkpoint.path}: the pooler must stay, because its {', '.join(needing)} reads it. Received: "
+                f"drop={list(drop)}. Drop both, or none."
+            )
+        config = config.replace(pooler=False)
+    gone = (_layers(checkpoint.heads) | {"pooler"} & set(drop)) - _layers(heads)
+    weights = {path: array for path, array in checkpoint.weights.items() if _layer(path) not in gone}
+    labels = checkpoint.labels if not drop or {"text_classifier", "token_classifier"} & set(heads) else None
     return dataclasses.replace(checkpoint, heads=heads, weights=weights, config=config, labels=labels)
 
 
@@ -167,10 +212,24 @@ def _new_modules(checkpoint, tokenizer, pooling):
 def _cast(checkpoint, dtype):
     numpy_dtype = BFLOAT16 if dtype == "bfloat16" else np.dtype(dtype)
 
-    def cast(stored):
-        return StoredArray(stored.shape, numpy_dtype, lambda: stored.read().astype(numpy_dtype))
+    def cast(path, stored):
+        if stored.dtype == numpy_dtype:
+            return stored
 
-    return dataclasses.replace(checkpoint, weights={path: cast(array) for path, array in checkpoint.weights.items()})
+        def read():
+            with np.errstate(over="ignore"):
+                array = stored.read().astype(numpy_dtype)
+            if not np.isfinite(array).all():
+                raise CheckpointError(
+                    f"{checkpoint.path}: {path} has numbers that are too large for {dtype}, or not finite. Keep "
+                    f"{stored.dtype.name}."
+                )
+            return array
+
+        return StoredArray(stored.shape, numpy_dtype, read)
+
+    weights = {path: cast(path, array) for path, array in checkpoint.weights.items()}
+    return dataclasses.replace(checkpoint, weights=weights)
 
 
 def largest_difference(one, other):
@@ -204,7 +263,7 @@ def largest_difference(one, other):
         if gap.shape[:2] == inputs["padding_mask"].shape:
             gap = gap[inputs["padding_mask"].astype(bool)]
         differences.append(float(gap.max()))
-    return max(differences)
+    return float(np.max(differences))  # Python's max would pass over what is not a number.
 
 
 def _random_inputs(config, choices=False):

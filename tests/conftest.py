@@ -13,8 +13,11 @@ BACKENDS = ("tensorflow", "jax", "torch")
 PER_BACKEND = ("layers", "models", "checkpoints", "training", "tasks")
 HERE = Path(__file__).parent
 
-# Before anything imports Keras.
+# Before anything imports Keras or the client of the Hub.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault(
+    "HF_HUB_OFFLINE", "1"
+)  # A wrong name must not ask the network; test_source.py has a Hub of its own.
 os.environ.setdefault("KERAS_BACKEND", next(filter(importlib.util.find_spec, BACKENDS), "tensorflow"))
 if os.environ["KERAS_BACKEND"] == "jax":  # Tiny models spend their time in the compiler.
     os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true")
