@@ -167,7 +167,8 @@ class EncoderConfig:
             },
         )
         for name in ("num_segments", "pad_token_id"):
-            check_positive_int(subject, **{name: getattr(self, name) or 1})
+            if type(getattr(self, name)) is not int or getattr(self, name) != 0:
+                check_positive_int(subject, **{name: getattr(self, name)})
         for name in ("pooler", "pre_norm", "attention_bias", "feed_forward_bias", "norm_bias"):
             check_choice(subject, name, getattr(self, name), (True, False))
         check_choice(subject, "family", self.family, FAMILY_NAMES)
@@ -185,9 +186,9 @@ class EncoderConfig:
                 f"num_layers={self.num_layers}."
             )
         check_choice(subject, "activation", self.activation, ACTIVATIONS)
-        for name in ("dropout_rate", "attention_dropout_rate", "embedding_dropout_rate"):
-            if getattr(self, name) is not None:
-                check_rate(subject, **{name: getattr(self, name)})
+        check_rate(subject, dropout_rate=self.dropout_rate, attention_dropout_rate=self.attention_dropout_rate)
+        if self.embedding_dropout_rate is not None:
+            check_rate(subject, embedding_dropout_rate=self.embedding_dropout_rate)
         for name in ("layer_norm_epsilon", "initializer_range", "rotary_base", "local_rotary_base"):
             if not isinstance(getattr(self, name), numbers.Real):
                 raise TypeError(f"{subject}: {name} must be a number. Received: {name}={getattr(self, name)!r}.")
@@ -195,7 +196,9 @@ class EncoderConfig:
                 raise ValueError(f"{subject}: {name} must be above 0. Received: {name}={getattr(self, name)!r}.")
 
     def _nearest_num_heads(self):
-        divisors = [n for n in range(1, min(self.hidden_dim, 4 * self.num_heads) + 1) if self.hidden_dim % n == 0]
+        divisors = [
+            n for n in range(1, min(self.hidden_dim, 4 * self.num_heads, 10_000) + 1) if self.hidden_dim % n == 0
+        ]
         return sorted(sorted(divisors, key=lambda n: abs(n - self.num_heads))[:2])
 
     @property

@@ -6,6 +6,7 @@ there is one, the line number.
 """
 
 import importlib
+import numbers
 
 __all__ = [
     "ArtifactError",
@@ -78,6 +79,8 @@ def check_positive_int(subject, **values):
 def check_rate(subject, **values):
     """Raise unless every named value is a probability in [0, 1)."""
     for name, value in values.items():
+        if not isinstance(value, numbers.Real):
+            raise TypeError(f"{subject}: {name} must be a number in [0, 1). Received: {name}={value!r}.")
         if not 0 <= value < 1:
             raise ValueError(f"{subject}: {name} must be in [0, 1). Received: {name}={value!r}.")
 

@@ -12,7 +12,10 @@ from pathlib import Path
 
 from keras_bert_suite.config import EncoderConfig
 
-__all__ = ["HEADS", "HEAD_LAYERS", "Checkpoint"]
+__all__ = ["HEADS", "HEAD_LAYERS", "MOST_LAYERS", "Checkpoint"]
+
+#: An encoder with more layers than this is a mistake in its config, not a model.
+MOST_LAYERS = 1000
 
 #: Head -> its layers, the one that gives the logits last.
 HEADS = {

@@ -4,7 +4,7 @@ import json
 import logging
 from pathlib import Path
 
-from keras_bert_suite.checkpoints.checkpoint import HEADS, Checkpoint
+from keras_bert_suite.checkpoints.checkpoint import HEADS, MOST_LAYERS, Checkpoint
 from keras_bert_suite.checkpoints.families import FAMILIES
 from keras_bert_suite.checkpoints.layout import in_our_layout, in_their_layout
 from keras_bert_suite.checkpoints.safetensors_files import read_safetensors, write_safetensors
@@ -67,6 +67,9 @@ BUFFERS = ("embeddings.position_ids", "embeddings.token_type_ids")
 
 #: Entries of config.json that `Checkpoint` holds in another place.
 KEPT_ELSEWHERE = ("architectures", "model_type", "id2label", "label2id", "num_labels", "dtype", "torch_dtype")
+
+#: The most that any size in a config.json may be.
+MOST_ROWS = 2**31 - 1
 
 #: The most labels that a config.json without weights for them may ask for.
 MOST_LABELS = 1_000_000
@@ -169,6 +172,13 @@ def config_from_json(values, family, path):
     missing = [fields[name] for name in REQUIRED_FIELDS if fields[name] not in values]
     if missing:
         raise CheckpointError(f"{path}: missing {', '.join(missing)}. Use the config.json saved with the weights.")
+    for ours, theirs in family.fields:  # before anything is listed per layer, or multiplied
+        most = MOST_LAYERS if ours == "num_layers" else MOST_ROWS
+        if isinstance(values.get(theirs), int) and values[theirs] > most:
+            raise CheckpointError(
+                f"{path}: {theirs} must be at most {most}. Received: {theirs}={values[theirs]!r:.100}. Use the "
+                "config.json saved with the weights."
+            )
     values = {**family.defaults, **values}
     found = {}
     for ours, theirs in family.fields:

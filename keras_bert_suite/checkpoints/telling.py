@@ -23,11 +23,12 @@ def telling_values(config, heads=()):
     del values["pooler"]
     values["num_groups"] = config.num_groups or config.num_layers
     values["embedding_dropout_rate"] = _first(config.embedding_dropout_rate, config.dropout_rate)
+    every = values["global_every"] = min(config.global_every, config.num_layers)  # only the first layer is global then
     if config.positions != "rotary":
         values.pop("rotary_base")
-    if config.positions != "rotary" or config.global_every == 1:
+    if config.positions != "rotary" or every == 1:
         values.pop("local_rotary_base")
-    if config.global_every == 1:
+    if every == 1:
         values.pop("local_window")
     names = set()
     if "masked_lm" in heads:

@@ -7,7 +7,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from keras_bert_suite.checkpoints.checkpoint import HEAD_LAYERS, HEADS, Checkpoint
+from keras_bert_suite.checkpoints.checkpoint import HEAD_LAYERS, HEADS, MOST_LAYERS, Checkpoint
 from keras_bert_suite.checkpoints.stored import BFLOAT16, StoredArray
 from keras_bert_suite.errors import CheckpointError, shortened
 from keras_bert_suite.models import encoder_config
@@ -15,9 +15,6 @@ from keras_bert_suite.models import encoder_config
 __all__ = ["from_model", "load_weights"]
 
 logger = logging.getLogger(__name__)
-
-#: An encoder with more layers than this is a mistake in its config, not a model.
-MOST_LAYERS = 1000
 
 FLOATS = ("float16", "bfloat16", "float32", "float64")
 
@@ -169,10 +166,15 @@ def from_model(model, *, path="", head=None, labels=None, values=None):
     weights = {}
     # Heads compute in float32 whatever the encoder is stored in; files have one type.
     dtype = next(variable.dtype for variable in model.weights if _part(variable.path) == "embeddings")
+    unfit = []
     for variable in model.weights:
         part = _part(variable.path)
         if part in layers or part not in HEAD_LAYERS:
             weights[variable.path] = _stored(variable, dtype)
+            if not keras.ops.convert_to_numpy(keras.ops.all(keras.ops.isfinite(variable.value))):
+                unfit.append(variable.path)
+    if unfit:
+        logger.warning("%s: %d weights are not finite: %s.", path or model.name, len(unfit), shortened(unfit))
     return Checkpoint(
         path=Path(path),
         format="keras",

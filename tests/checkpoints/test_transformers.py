@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 import keras_bert_suite as kbs
-from keras_bert_suite.checkpoints import resolve_source
 from keras_bert_suite.errors import CheckpointError
-from tests.support.golden import GOLDEN_ACTIVATIONS, golden_classifier, load_golden
+from keras_bert_suite.source import resolve_source
+from tests.support.golden import GOLDEN_ACTIVATIONS, load_golden
 from tests.support.shared import shared_path
 from tests.support.tiny import tiny_classifier
 
@@ -50,7 +50,7 @@ def random_inputs(vocabulary_size, shape, seed=0):
 
 @pytest.mark.parametrize("activation", GOLDEN_ACTIVATIONS)
 def test_a_saved_encoder(activation, tmp_path):
-    encoder = golden_classifier(activation).get_layer("encoder")
+    encoder = kbs.load_encoder(load_golden(activation).write(tmp_path / "golden"))
     kbs.save_encoder(encoder, tmp_path / "model")
     reference = opened_whole(transformers.BertModel, tmp_path / "model")
     check_equal_encoders(encoder, reference, load_golden(activation).inputs)

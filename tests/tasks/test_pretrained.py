@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 import keras_bert_suite as kbs
+from keras_bert_suite.config import FAMILIES
 from keras_bert_suite.errors import CheckpointError
-from tests.tasks.small import LABELS, examples
+from tests.support.layer_checks import numpy_of
+from tests.tasks.small import LABELS, VOCABULARY, examples
 
 TEXTS, NAMES = examples(12, seed=3)
 
@@ -93,5 +95,70 @@ def test_a_vocabulary_that_is_cut_short_is_refused(trained_directory, tmp_path):
     path = tmp_path / "model" / "vocab.txt"
     words = path.read_text(encoding="utf-8").splitlines()
     path.write_text("\n".join(words[: len(words) // 2]) + "\n", encoding="utf-8")
-    with pytest.raises(CheckpointError, match=r"the vocabulary has \d+ tokens, but config.json says vocab_size=\d+"):
+    with pytest.raises(CheckpointError, match=r"model: the tokenizer has \d+ tokens, the encoder \d+ embeddings"):
         kbs.TextClassifier.from_pretrained(tmp_path / "model")
+
+
+# Every family
+
+
+def family_classifier(family, max_length=16):
+    """A classifier over a new encoder of a family, all of them with one WordPiece vocabulary."""
+    changes = {"embedding_dim": 8} if family in ("albert", "electra") else {}
+    config = FAMILIES[family].replace(
+        vocabulary_size=len(VOCABULARY),
+        num_layers=2,
+        hidden_dim=24,
+        num_heads=3,
+        intermediate_dim=40,
+        max_length=40,
+        initializer_range=0.1,
+        pad_token_id=0,
+        **changes,
+    )
+    return kbs.TextClassifier(
+        kbs.models.build_encoder(config), kbs.WordPieceTokenizer(VOCABULARY), max_length=max_length
+    )
+
+
+def fitted(classifier):
+    classifier.compile(learning_rate=1e-2, jit_compile=False)
+    classifier.fit(TEXTS[:6], NAMES[:6], epochs=1, batch_size=6, seed=3, verbose=0)
+    return classifier
+
+
+def weights_of(classifier):
+    return [numpy_of(weight) for weight in classifier.model.weights]
+
+
+@pytest.mark.parametrize("family", ["roberta", "distilbert", "albert", "electra", "modernbert"])
+def test_a_classifier_of_every_family(family, tmp_path):
+    """It trains, `transformers` opens what is saved and agrees, and so do we."""
+    transformers = pytest.importorskip("transformers")
+    torch = pytest.importorskip("torch")
+    first = family_classifier(family)
+    kbs.save_encoder(first.encoder, tmp_path / "encoder", first.tokenizer)
+    one, other = (fitted(kbs.TextClassifier.from_pretrained(tmp_path / "encoder", max_length=16)) for _ in range(2))
+    assert all(np.array_equal(a, b) for a, b in zip(weights_of(one), weights_of(other), strict=True))
+    assert one.labels == LABELS
+    scores = one.evaluate(TEXTS, NAMES)
+    assert 0 <= scores["accuracy"] <= 1
+    assert np.isfinite(scores["loss"])
+
+    one.save_pretrained(tmp_path / "model")
+    kind = transformers.AutoModelForSequenceClassification
+    theirs, report = kind.from_pretrained(tmp_path / "model", output_loading_info=True, attn_implementation="eager")
+    assert not any(report.values()), report
+    assert theirs.config.model_type == family
+    assert theirs.config.id2label == dict(enumerate(LABELS))
+    inputs = one.tokenizer(TEXTS, max_length=16)
+    with torch.no_grad():
+        expected = theirs.eval()(
+            input_ids=torch.tensor(inputs["token_ids"], dtype=torch.long),
+            attention_mask=torch.tensor(inputs["padding_mask"], dtype=torch.long),
+        ).logits.numpy()
+    np.testing.assert_allclose(one.model.predict_on_batch(inputs), expected, rtol=0, atol=1e-5)
+    again = kbs.TextClassifier.from_pretrained(tmp_path / "model")
+    assert again.labels == LABELS
+    assert all(np.array_equal(a, b) for a, b in zip(weights_of(again), weights_of(one), strict=True))
+    np.testing.assert_allclose(again.model.predict_on_batch(inputs), expected, rtol=0, atol=1e-5)

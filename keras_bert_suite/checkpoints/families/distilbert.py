@@ -22,12 +22,12 @@ DISTILBERT = Family(
         ("intermediate_dim", "hidden_dim"),
         ("max_length", "max_position_embeddings"),
         ("activation", "activation"),
-        ("dropout_rate", "dropout"),
+        ("heads.token_dropout_rate", "dropout"),
+        ("dropout_rate", "dropout"),  # after the head's: written, it counts
         ("attention_dropout_rate", "attention_dropout"),
         ("initializer_range", "initializer_range"),
         ("pad_token_id", "pad_token_id"),
         ("heads.dropout_rate", "seq_classif_dropout"),
-        ("heads.token_dropout_rate", "dropout"),
         ("heads.question_dropout_rate", "qa_dropout"),
     ),
     encoder="""

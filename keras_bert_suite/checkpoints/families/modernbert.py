@@ -20,7 +20,7 @@ OLD_BASES = {GLOBAL: "global_rope_theta", LOCAL: "local_rope_theta"}
 def _read(values, json_values):
     pooling = json_values.get("classifier_pooling", "cls")
     if pooling not in tuple(POOLINGS):
-        raise CheckpointError(f"classifier_pooling must be 'cls' or 'mean'. Received: {pooling!r}.")
+        raise CheckpointError(f"classifier_pooling must be 'cls' or 'mean'. Received: {pooling!r:.100}.")
     values["heads.pooling"] = POOLINGS[pooling]
     values["global_every"] = _global_every(json_values, values["num_layers"])
     values["rotary_base"], values["local_rotary_base"] = (_base(json_values, kind) for kind in (GLOBAL, LOCAL))
@@ -48,11 +48,16 @@ def _kinds(every, num_layers):
 def _base(json_values, kind):
     """Read the base of the angles from the newer nested entry, or from the older flat one."""
     nested = json_values.get("rope_parameters") or {}
-    parameters = nested.get(kind) or {}
+    parameters = (nested.get(kind) or {}) if isinstance(nested, dict) else None
+    if not isinstance(parameters, dict):
+        raise CheckpointError(
+            f"rope_parameters must name values for each kind of attention. Received: {nested!s:.100}."
+        )
     scaling = json_values.get("rope_scaling")
     rope_type = parameters.get("rope_type", "default")
     if rope_type != "default" or scaling:
-        raise CheckpointError(f"rotary positions must not be rescaled. Received: {scaling or parameters}.")
+        name, value = ("rope_scaling", scaling) if scaling else ("rope_parameters", nested)
+        raise CheckpointError(f"rotary positions must not be rescaled. Received: {name}={value!s:.200}.")
     return parameters.get("rope_theta", json_values.get(OLD_BASES[kind], DEFAULT_BASES[kind]))
 
 
