@@ -17,7 +17,7 @@ HEAD = ("classifier.",)
 
 
 def outputs_of(model, inputs):
-    return {name: np.asarray(values) for name, values in model.predict_on_batch(inputs).items()}
+    return {name: keras.ops.convert_to_numpy(values) for name, values in model(inputs, training=False).items()}
 
 
 def check_golden(encoder, activation="gelu", names=("sequence_output", "pooled_output")):

@@ -11,6 +11,7 @@ import pytest
 
 from keras_bert_suite import EncoderConfig
 from keras_bert_suite.models import INPUT_NAMES, build_encoder, build_text_classifier, encoder_config, find_encoder
+from tests.models.tiny_families import call
 from tests.support.golden import golden, golden_classifier, golden_config
 from tests.support.layer_checks import check_saving, numpy_of
 
@@ -79,7 +80,7 @@ def test_padding_never_reaches_real_positions():
     mask = inputs["padding_mask"].astype(bool)
     changed = {**inputs, "token_ids": np.where(mask, inputs["token_ids"], 30).astype("int32")}
     for name, rows in (("sequence_output", mask), ("pooled_output", slice(None))):
-        one, other = (encoder.predict(some, verbose=0)[name][rows] for some in (inputs, changed))
+        one, other = (call(encoder, some)[name][rows] for some in (inputs, changed))
         np.testing.assert_allclose(one, other, atol=1e-6, rtol=0)
 
 
@@ -88,7 +89,7 @@ def test_padding_to_another_length_changes_nothing():
     inputs = {**inputs, "padding_mask": np.ones_like(inputs["padding_mask"])}
     model = golden_classifier()
     longer = {name: np.pad(array, ((0, 0), (0, 6))) for name, array in inputs.items()}
-    np.testing.assert_allclose(model.predict(longer, verbose=0), model.predict(inputs, verbose=0), atol=1e-5, rtol=0)
+    np.testing.assert_allclose(call(model, longer), call(model, inputs), atol=1e-5, rtol=0)
 
 
 def test_batches_of_any_length_up_to_the_longest():
@@ -113,9 +114,9 @@ def test_rows_of_padding_alone_are_finite(policy):
     mask = inputs["padding_mask"].copy()
     mask[::2] = 0
     model = golden_classifier(dtype=policy)
-    assert np.isfinite(model.predict({**inputs, "padding_mask": mask}, verbose=0)).all()
-    encoded = find_encoder(model).predict({**inputs, "padding_mask": 0 * mask}, verbose=0)
-    assert np.isfinite(encoded["sequence_output"].astype("float32")).all()
+    assert np.isfinite(call(model, {**inputs, "padding_mask": mask})).all()
+    encoded = call(find_encoder(model), {**inputs, "padding_mask": 0 * mask})
+    assert np.isfinite(encoded["sequence_output"]).all()
 
 
 def test_training_through_a_row_of_padding_alone_stays_finite():
