@@ -7,8 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_bert_suite.checkpoints.checkpoint import HEAD_LAYERS, HEADS
-from keras_bert_suite.checkpoints.families import FAMILIES
+from keras_bert_suite.checkpoints.checkpoint import HEADS
 from keras_bert_suite.checkpoints.hugging_face import write_hugging_face
 from keras_bert_suite.checkpoints.keras_hub import write_keras_hub
 from keras_bert_suite.checkpoints.open import open_checkpoint
@@ -20,11 +19,12 @@ from keras_bert_suite.checkpoints.sentence_transformers import (
 )
 from keras_bert_suite.checkpoints.stored import BFLOAT16, StoredArray
 from keras_bert_suite.checkpoints.tf1 import write_tf1
-from keras_bert_suite.errors import ArtifactError, CheckpointError, DataError, check_choice, shortened
+from keras_bert_suite.errors import ArtifactError, CheckpointError, check_choice, shortened
 from keras_bert_suite.files import replaced_directory
 from keras_bert_suite.source import resolve_source
 from keras_bert_suite.text import load_tokenizer
 from keras_bert_suite.text.keras_hub import write_keras_hub_tokenizer
+from keras_bert_suite.text.reading import has_tokenizer
 
 __all__ = ["TARGETS", "Conversion", "convert_checkpoint", "largest_difference"]
 
@@ -45,6 +45,9 @@ EXACT = 1e-4
 
 #: The heads that read the pooler where there is one; a classifier of texts does so in some families.
 POOLED = ("next_sentence", "sentence_order", "multiple_choice")
+
+#: The heads whose outputs have names.
+LABELLED = {"text_classifier", "token_classifier"}
 
 #: What a change of the weights' type may add to it: their precision, times the depth of a network.
 ROUNDING = {"float16": 0.05, "bfloat16": 0.5}
@@ -93,7 +96,7 @@ def convert_checkpoint(
         to: str: `"huggingface"`, `"tf1"`, `"kerashub"` or `"sentence-transformers"`.
         revision: optional str. Branch, tag or commit on the Hub.
         dtype: optional str, `"float32"`, `"float16"` or `"bfloat16"`. Defaults to the source's.
-        drop: sequence of str. Parts to leave out: `"pooler"`, or a head of the source.
+        drop: sequence of str. Parts to leave out: `"pooler"`, `"tokenizer"`, or a head of the source.
         pooling: optional str: `"mean"`, `"first"` or `"max"`, for a
             sentence-transformers target of a source that does not say it. Defaults to `"mean"`.
         tolerance: float. The largest difference accepted. Above 1e-4, formats
@@ -103,6 +106,7 @@ def convert_checkpoint(
         `Conversion`.
     Raises:
         CheckpointError: if the source is damaged, or has what the format cannot express.
+        DataError: if its tokenizer is damaged or of a kind not supported.
         ArtifactError: if the numbers differ by more than `tolerance`.
     """
     check_choice("convert", "to", to, tuple(TARGETS))
@@ -117,7 +121,7 @@ def convert_checkpoint(
             f"{directory}: {len(checkpoint.left_aside)} weights belong to no head that this package knows and would be "
             f"lost: {shortened(checkpoint.left_aside)}. Remove them from the source first."
         )
-    tokenizer = _tokenizer(folder)
+    tokenizer = None if "tokenizer" in drop else _tokenizer(folder)
     with replaced_directory(target, overwrite) as written:
         converted = checkpoint if dtype is None else _cast(checkpoint, dtype)
         options = {"allow_approximation": tolerance > EXACT} if to == "kerashub" else {}
@@ -143,24 +147,12 @@ def convert_checkpoint(
 
 
 def _with_every_head(checkpoint):
-    """The checkpoint with the heads that its class leaves aside but its weights have, as bert-base-uncased's do.
-
-    Where two heads call one foreign weight theirs, it stays that of the class's own head.
-    """
-    heads, weights = list(checkpoint.heads), checkpoint.weights
-    if checkpoint.format == "huggingface":
-        names = {name.ours: name.theirs for name in FAMILIES[checkpoint.config.family].table(checkpoint.config)}
-        known = _layers(heads)
-        own = {names[path] for path in weights if _layer(path) in known}
-        weights = {
-            path: array
-            for path, array in weights.items()
-            if _layer(path) not in HEAD_LAYERS - known or names[path] not in own
-        }
+    """The checkpoint with the heads that its class leaves aside but its weights have, as bert-base-uncased's do."""
+    heads = list(checkpoint.heads)
     for head, layers in HEADS.items():
-        if layers[-1] not in _layers(heads) and f"{layers[-1]}/bias" in weights:
+        if layers[-1] not in _layers(heads) and f"{layers[-1]}/bias" in checkpoint.weights:
             heads.append(head)
-    return dataclasses.replace(checkpoint, heads=tuple(heads), weights=weights)
+    return dataclasses.replace(checkpoint, heads=tuple(heads))
 
 
 def _layers(heads):
@@ -174,7 +166,7 @@ def _layer(path):
 def _without(checkpoint, drop):
     """The checkpoint without the parts named in `drop`."""
     for part in drop:
-        check_choice("convert", "drop", part, ("pooler", *checkpoint.heads))
+        check_choice("convert", "drop", part, ("pooler", "tokenizer", *checkpoint.heads))
     heads = tuple(head for head in checkpoint.heads if head not in drop)
     config = checkpoint.config
     if "pooler" in drop and config.pooler:
@@ -188,16 +180,15 @@ def _without(checkpoint, drop):
         config = config.replace(pooler=False)
     gone = (_layers(checkpoint.heads) | {"pooler"} & set(drop)) - _layers(heads)
     weights = {path: array for path, array in checkpoint.weights.items() if _layer(path) not in gone}
-    labels = checkpoint.labels if not drop or {"text_classifier", "token_classifier"} & set(heads) else None
+    labels = checkpoint.labels if heads == checkpoint.heads or LABELLED & set(heads) else None
     return dataclasses.replace(checkpoint, heads=heads, weights=weights, config=config, labels=labels)
 
 
 def _tokenizer(directory):
-    try:
-        return load_tokenizer(directory)
-    except DataError as error:
-        logger.warning("no tokenizer goes along: %s", error)
+    if not has_tokenizer(directory):
+        logger.warning("%s: no tokenizer goes along: there is none.", directory)
         return None
+    return load_tokenizer(directory)
 
 
 def _new_modules(checkpoint, tokenizer, pooling):

@@ -324,6 +324,15 @@ def test_tokens_of_ones_own(tmp_path, unchecked):
     assert len(again) == len(tokenizer)
 
 
+def test_a_damaged_tokenizer_is_refused_and_can_be_left_behind(tmp_path, unchecked):
+    write_source(tmp_path / "source")
+    (tmp_path / "source" / "tokenizer.json").write_text('{"model": ', encoding="utf-8")
+    with pytest.raises(DataError, match=r"tokenizer\.json"):
+        convert_checkpoint(tmp_path / "source", tmp_path / "target")
+    assert not (tmp_path / "target").exists()
+    assert not convert_checkpoint(tmp_path / "source", tmp_path / "target", drop=("tokenizer",)).tokenizer
+
+
 def test_heads_that_the_class_leaves_aside(tmp_path, unchecked):
     """bert-base-uncased is a BertForMaskedLM whose file has the head for next sentences too."""
     model = write_source(tmp_path / "source", "bert", "ForPreTraining", layer_norm_eps=1e-12)

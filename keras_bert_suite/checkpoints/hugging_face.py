@@ -4,7 +4,7 @@ import json
 import logging
 from pathlib import Path
 
-from keras_bert_suite.checkpoints.checkpoint import HEADS, MOST_LAYERS, Checkpoint
+from keras_bert_suite.checkpoints.checkpoint import HEAD_LAYERS, HEADS, MOST_LAYERS, Checkpoint
 from keras_bert_suite.checkpoints.families import FAMILIES
 from keras_bert_suite.checkpoints.layout import in_our_layout, in_their_layout
 from keras_bert_suite.checkpoints.safetensors_files import read_safetensors, write_safetensors
@@ -102,12 +102,13 @@ def read_hugging_face(directory):
             f"{directory}: {len(misplaced)} weights have no place in a {family.name} encoder of {config.num_layers} "
             f"layers: {shortened(sorted(misplaced))}. Use the {CONFIG_FILE} that was saved with these weights."
         )
+    heads = _heads(values.get("architectures"), family, weights)
     return Checkpoint(
         path=directory,
         format="huggingface",
         config=config,
-        weights=weights,
-        heads=_heads(values.get("architectures"), family, weights),
+        weights=_each_once(weights, family.table(config), heads),
+        heads=heads,
         tied=tied,
         labels=labels_from_json(values, directory / CONFIG_FILE, weights),
         values={key: value for key, value in values.items() if key not in KEPT_ELSEWHERE},
@@ -260,6 +261,18 @@ def _heads(architectures, family, weights):
             if str(name).endswith(ending):
                 return tuple(head for head in heads if head in candidates)
     return tuple(candidates)
+
+
+def _each_once(weights, table, heads):
+    """The weights without those that other heads than `heads` call theirs too: one array, one place."""
+    layers = {layer for head in heads for layer in HEADS[head]}
+    names = {name.ours: name.theirs for name in table}
+    taken = {names[path] for path in weights if path.partition("/")[0] in layers}
+    return {
+        path: array
+        for path, array in weights.items()
+        if path.partition("/")[0] not in HEAD_LAYERS - layers or names[path] not in taken
+    }
 
 
 def labels_from_json(values, path, weights):

@@ -20,7 +20,9 @@ def add_arguments(parser):
     parser.add_argument("--to", required=True, choices=FORMATS, help="the format to write")
     parser.add_argument("--revision", metavar="REV", help="branch, tag or commit of a model on the Hub")
     parser.add_argument("--dtype", choices=("float32", "float16", "bfloat16"), help="of the weights (default: as is)")
-    parser.add_argument("--drop", nargs="+", default=(), metavar="PART", help="leave out the pooler, or a head by name")
+    parser.add_argument(
+        "--drop", nargs="+", default=(), metavar="PART", help="leave out the pooler, the tokenizer, or a head by name"
+    )
     parser.add_argument("--pooling", choices=("mean", "first", "max"), help="for sentence-transformers (default: mean)")
     parser.add_argument(
         "--tolerance",

@@ -5,16 +5,14 @@ import math
 
 import numpy as np
 
-from keras_bert_suite.checkpoints import from_model, load_head, open_checkpoint
+from keras_bert_suite.checkpoints import from_model, load_head
 from keras_bert_suite.checkpoints.hugging_face import write_hugging_face
 from keras_bert_suite.errors import CheckpointError, check_positive_int
 from keras_bert_suite.files import replaced_directory
 from keras_bert_suite.models import at_masked_positions, encoder_config, find_encoder
-from keras_bert_suite.source import resolve_source
 from keras_bert_suite.tasks.inference import predict_batches, progress_bar
 from keras_bert_suite.tasks.inputs import encode_texts, listed
-from keras_bert_suite.tasks.pretrained import allowed_length, check_vocabulary
-from keras_bert_suite.text import load_tokenizer
+from keras_bert_suite.tasks.pretrained import allowed_length, check_vocabulary, open_pretrained
 
 __all__ = ["MaskedLM"]
 
@@ -97,16 +95,13 @@ class MaskedLM:
             CheckpointError: if the checkpoint is incomplete or damaged, or has
                 no such head.
         """
-        directory = resolve_source(source, revision)
-        checkpoint = open_checkpoint(directory)
+        checkpoint, tokenizer = open_pretrained(source, revision)
         if HEAD not in checkpoint.heads:
             raise CheckpointError(
-                f"{directory}: a masked language model needs a trained head. Received: a checkpoint with "
+                f"{checkpoint.path}: a masked language model needs a trained head. Received: a checkpoint with "
                 f"{', '.join(checkpoint.heads) or 'no head'}. Use the checkpoint that was pretrained, e.g. one whose "
                 "architectures are named ...ForMaskedLM or ...ForPreTraining."
             )
-        tokenizer = load_tokenizer(directory)
-        check_vocabulary(tokenizer, checkpoint.config, directory)
         ours = checkpoint.values.get("keras_bert_suite")
         if max_length is None and isinstance(ours, dict):
             max_length = ours.get("max_length")

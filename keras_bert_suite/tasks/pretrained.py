@@ -1,8 +1,31 @@
-"""What every task checks when an encoder and a tokenizer are put together."""
+"""What every task does to open a checkpoint, and checks when an encoder and a tokenizer are put together."""
 
+from keras_bert_suite.checkpoints import open_checkpoint
 from keras_bert_suite.errors import CheckpointError
+from keras_bert_suite.source import resolve_source
+from keras_bert_suite.text import load_tokenizer
 
-__all__ = ["allowed_length", "check_vocabulary"]
+__all__ = ["allowed_length", "check_vocabulary", "open_pretrained"]
+
+
+def open_pretrained(source, revision=None):
+    """Open a checkpoint and the tokenizer beside it.
+
+    Args:
+        source: str or path, as `checkpoints.open_checkpoint` takes it.
+        revision: optional str. Branch, tag or commit on the Hub.
+    Returns:
+        `(checkpoint, tokenizer)`: `Checkpoint` and `text.Tokenizer`.
+    Raises:
+        CheckpointError: if the checkpoint is incomplete or damaged, or the
+            tokenizer is not the one that it was trained with.
+        DataError: if the tokenizer is missing or damaged.
+    """
+    directory = resolve_source(source, revision)
+    checkpoint = open_checkpoint(directory)
+    tokenizer = load_tokenizer(directory)
+    check_vocabulary(tokenizer, checkpoint.config, directory)
+    return checkpoint, tokenizer
 
 
 def check_vocabulary(tokenizer, config, source):

@@ -9,18 +9,16 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from keras_bert_suite.checkpoints import HEADS, from_model, load_head, load_weights, open_checkpoint
+from keras_bert_suite.checkpoints import HEADS, from_model, load_head, load_weights
 from keras_bert_suite.checkpoints.hugging_face import write_hugging_face
 from keras_bert_suite.data import LabelMap
 from keras_bert_suite.errors import CheckpointError
 from keras_bert_suite.files import replaced_directory, replaced_file
 from keras_bert_suite.layers.base import truncated_normal
 from keras_bert_suite.models import build_encoder, build_text_classifier, encoder_config, find_encoder
-from keras_bert_suite.source import resolve_source
 from keras_bert_suite.tasks.inference import predict_encoded, progress_bar
-from keras_bert_suite.tasks.inputs import is_batched, read_input, stream_texts
-from keras_bert_suite.tasks.pretrained import allowed_length, check_vocabulary
-from keras_bert_suite.text import load_tokenizer
+from keras_bert_suite.tasks.inputs import encode_texts, is_batched, read_input, stream_texts
+from keras_bert_suite.tasks.pretrained import allowed_length, check_vocabulary, open_pretrained
 from keras_bert_suite.training import BucketedDataset, build_optimizer
 from keras_bert_suite.training.backend import compiles_per_shape, dropout_under
 
@@ -107,11 +105,8 @@ class TextClassifier:
             CheckpointError: if the checkpoint is incomplete or damaged, or its
                 head has other labels than `labels`.
         """
-        directory = resolve_source(source, revision)
-        checkpoint = open_checkpoint(directory)
+        checkpoint, tokenizer = open_pretrained(source, revision)
         config = checkpoint.config
-        tokenizer = load_tokenizer(directory)
-        check_vocabulary(tokenizer, config, directory)
         ours = checkpoint.values.get("keras_bert_suite")
         ours = ours if isinstance(ours, dict) else {}
         options = {"max_length": max_length or ours.get("max_length"), "pair": bool(ours.get("pair", False))}
@@ -356,14 +351,7 @@ class TextClassifier:
         return self.label_map.encode(labels, path=found.path, lines=found.lines)
 
     def _encode(self, found):
-        encoded = self.tokenizer.encode(found.texts, found.pairs, max_length=self.max_length)
-        full = int((encoded.lengths >= self.max_length).sum())
-        if full:
-            where = f"{found.path}: " if found.path else ""
-            logger.info(
-                "%s%d of %d texts fill all %d tokens and may have been cut.", where, full, len(found), self.max_length
-            )
-        return encoded
+        return encode_texts(self.tokenizer, found.texts, found.pairs, self.max_length, found.path)
 
     # Use
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from keras_bert_suite.checkpoints import from_model, load_weights, open_checkpoint
+from keras_bert_suite.checkpoints import from_model, load_weights
 from keras_bert_suite.checkpoints.hugging_face import write_hugging_face
 from keras_bert_suite.checkpoints.sentence_transformers import (
     Projection,
@@ -25,9 +25,9 @@ from keras_bert_suite.models import build_encoder, build_text_embedder, encoder_
 from keras_bert_suite.source import resolve_source
 from keras_bert_suite.tasks.inference import predict_encoded, progress_bar
 from keras_bert_suite.tasks.inputs import encode_texts, listed
-from keras_bert_suite.tasks.pretrained import allowed_length, check_vocabulary
+from keras_bert_suite.tasks.pretrained import allowed_length, check_vocabulary, open_pretrained
 from keras_bert_suite.tasks.similarity import SIMILARITIES, compare_all, compare_pairs
-from keras_bert_suite.text import load_tokenizer, pipeline
+from keras_bert_suite.text import pipeline
 
 __all__ = ["TextEmbedder"]
 
@@ -119,9 +119,7 @@ class TextEmbedder:
         directory = Path(resolve_source(source, revision))
         modules = read_modules(directory) if has_modules(directory) else None
         folder = directory / modules.folder if modules else directory
-        checkpoint = open_checkpoint(folder)
-        tokenizer = load_tokenizer(folder)
-        check_vocabulary(tokenizer, checkpoint.config, directory)
+        checkpoint, tokenizer = open_pretrained(folder)
         if modules is None:
             modules = SentenceModules(hidden_dim=checkpoint.config.hidden_dim)
             if pooling is None:

@@ -27,7 +27,7 @@ from keras_bert_suite.text.sentence_piece import read_sentence_piece
 from keras_bert_suite.text.settings import class_name, declared_tokens, named_tokens, read_json, read_settings
 from keras_bert_suite.text.vocabulary import has_capitals, read_merges, read_vocabulary
 
-__all__ = ["model_type", "read_definition", "tokenizer_file"]
+__all__ = ["has_tokenizer", "model_type", "read_definition", "tokenizer_file"]
 
 #: The names under which checkpoints keep a SentencePiece model.
 MODEL_FILES = ("spiece.model", "sentencepiece.bpe.model", "spm.model", "tokenizer.model", "vocabulary.spm")
@@ -124,7 +124,7 @@ def tokenizer_file(path):
     """The file to read a tokenizer from, of a directory or of itself."""
     path = Path(path)
     if path.is_dir():
-        found = next((path / name for name in VOCABULARY_FILES if (path / name).is_file()), None)
+        found = _vocabulary_file(path)
         if found is None:
             raise DataError(
                 "a tokenizer directory must hold tokenizer.json or vocab.txt; it has neither, nor vocab.json "
@@ -135,6 +135,15 @@ def tokenizer_file(path):
     if not path.is_file():
         raise DataError("no such vocabulary file or directory. Check the path.", path)
     return path
+
+
+def has_tokenizer(directory):
+    """Return whether a directory holds a file of a tokenizer, whatever its state."""
+    return _vocabulary_file(Path(directory)) is not None
+
+
+def _vocabulary_file(directory):
+    return next((directory / name for name in VOCABULARY_FILES if (directory / name).is_file()), None)
 
 
 def model_type(content):

@@ -136,9 +136,9 @@ def test_missing_weights(kbs, broken):
 @pytest.mark.parametrize(
     ("name", "value", "part"),
     [
-        ("hidden_size", 48, "weights do not fit config.json"),
-        ("num_hidden_layers", 2, "weights do not fit config.json"),
-        ("vocab_size", 1000, "the vocabulary has"),
+        ("hidden_size", 48, "weights do not fit the config"),
+        ("num_hidden_layers", 2, "weights do not fit the config"),
+        ("vocab_size", 1000, "the tokenizer has"),
         ("vocab_size", 20, "tokens"),
         ("num_attention_heads", 5, "num_heads=5"),
         ("hidden_act", "swish9", "hidden_act='swish9'"),

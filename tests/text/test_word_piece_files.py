@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from keras_bert_suite.errors import DataError
+from keras_bert_suite.errors import CheckpointError, DataError
 from keras_bert_suite.text import WordPieceTokenizer, load_tokenizer
 from tests.support.shared import shared_path
 from tests.text.hard_text import KINDS, SPECIALS, random_texts, small_vocabulary
@@ -181,7 +181,7 @@ def test_a_damaged_tokenizer_json_says_where(change, message, tmp_path):
 def test_a_missing_tokenizer_says_what_to_do(tmp_path):
     with pytest.raises(DataError, match=r"must hold tokenizer\.json or vocab.txt; it has neither"):
         load_tokenizer(tmp_path)
-    with pytest.raises(DataError, match="no such vocabulary file"):
+    with pytest.raises(CheckpointError, match="absent: no such directory"):
         load_tokenizer(tmp_path / "absent")
     write(tmp_path)
     (tmp_path / "tokenizer_config.json").write_text("{")
