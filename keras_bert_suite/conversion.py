@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from keras_bert_suite.checkpoints.arrays.stored import BFLOAT16, StoredArray
 from keras_bert_suite.checkpoints.checkpoint import HEADS
 from keras_bert_suite.checkpoints.hugging_face import write_hugging_face
 from keras_bert_suite.checkpoints.keras_hub import write_keras_hub
@@ -17,7 +18,6 @@ from keras_bert_suite.checkpoints.sentence_transformers import (
     read_modules,
     write_modules,
 )
-from keras_bert_suite.checkpoints.stored import BFLOAT16, StoredArray
 from keras_bert_suite.checkpoints.tf1 import write_tf1
 from keras_bert_suite.errors import ArtifactError, CheckpointError, check_choice, shortened
 from keras_bert_suite.files import replaced_directory
@@ -186,7 +186,7 @@ def _without(checkpoint, drop):
 
 def _tokenizer(directory):
     if not has_tokenizer(directory):
-        logger.warning("%s: no tokenizer goes along: there is none.", directory)
+        logger.warning("no tokenizer goes along: %s has none.", directory)
         return None
     return load_tokenizer(directory)
 

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 
 BACKENDS = ("tensorflow", "jax", "torch")
-#: Folders whose every test touches Keras, and so runs once on each backend.
+#: Folders whose every test touches Keras, and so runs once on each backend; and one inside them that does not.
 PER_BACKEND = ("layers", "models", "checkpoints", "training", "tasks")
+WITHOUT_KERAS = ("checkpoints", "arrays")
 HERE = Path(__file__).parent
 
 # Before anything imports Keras or the client of the Hub.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ.setdefault(
-    "HF_HUB_OFFLINE", "1"
-)  # A wrong name must not ask the network; test_source.py has a Hub of its own.
+# A wrong name must not ask the network; test_source.py has a Hub of its own.
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("KERAS_BACKEND", next(filter(importlib.util.find_spec, BACKENDS), "tensorflow"))
 if os.environ["KERAS_BACKEND"] == "jax":  # Tiny models spend their time in the compiler.
     os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true")
@@ -29,7 +29,8 @@ def pytest_report_header():
 
 def pytest_collection_modifyitems(items):
     for item in items:
-        if item.path.relative_to(HERE).parts[0] in PER_BACKEND:
+        folders = item.path.relative_to(HERE).parts
+        if folders[0] in PER_BACKEND and folders[:2] != WITHOUT_KERAS:
             item.add_marker(pytest.mark.per_backend)
         if item.get_closest_marker("tensorflow") and importlib.util.find_spec("tensorflow") is None:
             item.add_marker(pytest.mark.skip(reason="TensorFlow is not installed"))

@@ -389,7 +389,7 @@ def test_dropping_a_classifier_drops_its_labels(tmp_path, unchecked):
     [
         (CLASSIFIER, ("pooler",), "the pooler must stay, because its text_classifier reads it"),
         ("ForPreTraining", ("pooler",), "because its next_sentence reads it"),
-        (CLASSIFIER, ("masked_lm",), "drop must be one of 'pooler', 'text_classifier'"),
+        (CLASSIFIER, ("masked_lm",), "drop must be one of 'pooler', 'tokenizer', 'text_classifier'"),
     ],
 )
 def test_parts_that_cannot_be_dropped(ending, drop, message, tmp_path):
@@ -554,8 +554,8 @@ def test_a_tolerance_lets_keras_hub_compute_with_its_own_gelu(tmp_path):
 
 def write_sentence_source(directory, old=False):
     """A sentence-transformers directory with a Dense module; `old`: its transformer in a folder."""
+    from keras_bert_suite.checkpoints.arrays.stored import StoredArray
     from keras_bert_suite.checkpoints.sentence_transformers import Projection, SentenceModules, write_modules
-    from keras_bert_suite.checkpoints.stored import StoredArray
 
     write_source(directory, "bert", "Model")
     kernel = np.random.default_rng(3).normal(size=(24, 5)).astype("float32")

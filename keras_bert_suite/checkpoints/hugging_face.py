@@ -4,11 +4,11 @@ import json
 import logging
 from pathlib import Path
 
+from keras_bert_suite.checkpoints.arrays.safetensors_files import read_safetensors, write_safetensors
+from keras_bert_suite.checkpoints.arrays.stored import MAX_JSON_BYTES
 from keras_bert_suite.checkpoints.checkpoint import HEAD_LAYERS, HEADS, MOST_LAYERS, Checkpoint
 from keras_bert_suite.checkpoints.families import FAMILIES
 from keras_bert_suite.checkpoints.layout import in_our_layout, in_their_layout
-from keras_bert_suite.checkpoints.safetensors_files import read_safetensors, write_safetensors
-from keras_bert_suite.checkpoints.stored import MAX_JSON_BYTES
 from keras_bert_suite.checkpoints.telling import telling_values
 from keras_bert_suite.config import FAMILIES as CONFIGS
 from keras_bert_suite.errors import CheckpointError, shortened
@@ -208,7 +208,7 @@ def _read_arrays(directory):
     """The arrays of a directory by foreign name, from safetensors where there are both."""
     present = {name for name in (WEIGHTS_FILE, TORCH_FILE) if _is_there(directory, name)}
     if present == {TORCH_FILE}:
-        from keras_bert_suite.checkpoints.torch_file import read_torch
+        from keras_bert_suite.checkpoints.arrays.torch_file import read_torch
 
         return read_torch(directory)
     return read_safetensors(directory)

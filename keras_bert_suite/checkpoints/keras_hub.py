@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_bert_suite.checkpoints.arrays.stored import BFLOAT16, StoredArray
 from keras_bert_suite.checkpoints.checkpoint import Checkpoint
 from keras_bert_suite.checkpoints.hugging_face import CONFIG_FILE, read_config, write_config
 from keras_bert_suite.checkpoints.keras_hub_families import FAMILIES, MASKED_LM_EPSILON, TASKS
@@ -22,7 +23,6 @@ from keras_bert_suite.checkpoints.keras_hub_layout import (
 )
 from keras_bert_suite.checkpoints.keras_hub_limits import check_expressible, head_dropout_rate
 from keras_bert_suite.checkpoints.keras_hub_weights import read_weights, write_weights
-from keras_bert_suite.checkpoints.stored import BFLOAT16, StoredArray
 from keras_bert_suite.config import FAMILIES as CONFIGS
 from keras_bert_suite.errors import CheckpointError, shortened
 

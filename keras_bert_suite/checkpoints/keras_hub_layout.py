@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_bert_suite.checkpoints.stored import StoredArray
+from keras_bert_suite.checkpoints.arrays.stored import StoredArray
 
 __all__ = ["in_our_layout", "in_their_layout", "with_padding_rows", "without_padding_rows"]
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_bert_suite.checkpoints.stored import StoredArray, aligned_empty
+from keras_bert_suite.checkpoints.arrays.stored import StoredArray, aligned_empty
 
 __all__ = ["in_our_layout", "in_their_layout"]
 

@@ -12,12 +12,20 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from keras_bert_suite.checkpoints.arrays.safetensors_files import read_safetensors, write_safetensors
+from keras_bert_suite.checkpoints.arrays.stored import (
+    MAX_JSON_BYTES,
+    Malformed,
+    StoredArray,
+    file_size,
+    opened,
+    quoted,
+    take,
+)
+from keras_bert_suite.checkpoints.arrays.torch_file import read_torch
 from keras_bert_suite.checkpoints.hugging_face import CONFIG_FILE, read_config, write_config
 from keras_bert_suite.checkpoints.layout import in_our_layout, in_their_layout
 from keras_bert_suite.checkpoints.names import WeightName
-from keras_bert_suite.checkpoints.safetensors_files import read_safetensors, write_safetensors
-from keras_bert_suite.checkpoints.stored import MAX_JSON_BYTES, Malformed, StoredArray, file_size, opened, quoted, take
-from keras_bert_suite.checkpoints.torch_file import read_torch
 from keras_bert_suite.errors import CheckpointError, shortened
 
 __all__ = ["Projection", "SentenceModules", "has_modules", "read_modules", "read_projection", "write_modules"]

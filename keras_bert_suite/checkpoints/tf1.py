@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_bert_suite.checkpoints.arrays.stored import StoredArray
+from keras_bert_suite.checkpoints.arrays.tensor_bundle import find_prefix, read_bundle, write_bundle
 from keras_bert_suite.checkpoints.checkpoint import HEADS, Checkpoint
 from keras_bert_suite.checkpoints.families import FAMILIES
 from keras_bert_suite.checkpoints.hugging_face import (
@@ -20,8 +22,6 @@ from keras_bert_suite.checkpoints.hugging_face import (
 )
 from keras_bert_suite.checkpoints.layout import in_our_layout, in_their_layout
 from keras_bert_suite.checkpoints.names import parse_table
-from keras_bert_suite.checkpoints.stored import StoredArray
-from keras_bert_suite.checkpoints.tensor_bundle import find_prefix, read_bundle, write_bundle
 from keras_bert_suite.errors import CheckpointError, shortened
 
 __all__ = ["is_tf1", "read_tf1", "write_tf1"]

@@ -7,8 +7,8 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from keras_bert_suite.checkpoints.arrays.stored import BFLOAT16, StoredArray
 from keras_bert_suite.checkpoints.checkpoint import HEAD_LAYERS, HEADS, MOST_LAYERS, Checkpoint
-from keras_bert_suite.checkpoints.stored import BFLOAT16, StoredArray
 from keras_bert_suite.errors import CheckpointError, shortened
 from keras_bert_suite.models import encoder_config
 

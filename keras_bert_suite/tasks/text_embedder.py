@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from keras_bert_suite.checkpoints import from_model, load_weights
+from keras_bert_suite.checkpoints.arrays.stored import StoredArray
 from keras_bert_suite.checkpoints.hugging_face import write_hugging_face
 from keras_bert_suite.checkpoints.sentence_transformers import (
     Projection,
@@ -17,7 +18,6 @@ from keras_bert_suite.checkpoints.sentence_transformers import (
     read_projection,
     write_modules,
 )
-from keras_bert_suite.checkpoints.stored import StoredArray
 from keras_bert_suite.errors import CheckpointError, check_choice, check_positive_int
 from keras_bert_suite.files import replaced_directory
 from keras_bert_suite.layers import Pooling

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
+from keras_bert_suite.checkpoints.arrays.stored import StoredArray
 from keras_bert_suite.checkpoints.sentence_transformers import (
     Projection,
     SentenceModules,
@@ -16,7 +17,6 @@ from keras_bert_suite.checkpoints.sentence_transformers import (
     read_projection,
     write_modules,
 )
-from keras_bert_suite.checkpoints.stored import StoredArray
 from keras_bert_suite.errors import CheckpointError
 from keras_bert_suite.source import resolve_source
 

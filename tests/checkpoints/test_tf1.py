@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from keras_bert_suite.checkpoints import from_model, load_encoder, load_head, load_weights, open_checkpoint
-from keras_bert_suite.checkpoints.tensor_bundle import read_bundle, write_bundle
+from keras_bert_suite.checkpoints.arrays.tensor_bundle import read_bundle, write_bundle
 from keras_bert_suite.checkpoints.tf1 import write_tf1
 from keras_bert_suite.config import FAMILIES, EncoderConfig
 from keras_bert_suite.errors import CheckpointError

@@ -12,11 +12,11 @@ import tracemalloc
 import zipfile
 from pathlib import Path
 
-from keras_bert_suite.checkpoints.crc32c import crc32c, mask
-from keras_bert_suite.checkpoints.leveldb_table import TABLE_MAGIC, read_varint, to_block, to_varint
-from keras_bert_suite.checkpoints.safetensors_files import read_safetensors_file
-from keras_bert_suite.checkpoints.tensor_bundle import read_bundle
-from keras_bert_suite.checkpoints.torch_file import read_torch
+from keras_bert_suite.checkpoints.arrays.crc32c import crc32c, mask
+from keras_bert_suite.checkpoints.arrays.leveldb_table import TABLE_MAGIC, read_varint, to_block, to_varint
+from keras_bert_suite.checkpoints.arrays.safetensors_files import read_safetensors_file
+from keras_bert_suite.checkpoints.arrays.tensor_bundle import read_bundle
+from keras_bert_suite.checkpoints.arrays.torch_file import read_torch
 from keras_bert_suite.errors import CheckpointError
 
 CORPUS = Path(__file__).parent / "corpus"

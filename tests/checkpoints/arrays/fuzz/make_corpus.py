@@ -2,7 +2,7 @@
 
 Run it from the root of the repository, with PyTorch installed, when a reader has changed:
 
-    python -m tests.checkpoints.fuzz.make_corpus --cases 20000
+    python -m tests.checkpoints.arrays.fuzz.make_corpus --cases 20000
 """
 
 import argparse
@@ -14,9 +14,9 @@ from pathlib import Path
 import ml_dtypes
 import numpy as np
 
-from keras_bert_suite.checkpoints.safetensors_files import write_safetensors
-from keras_bert_suite.checkpoints.tensor_bundle import write_bundle
-from tests.checkpoints.fuzz.mutations import CORPUS, READERS, cases, outcome
+from keras_bert_suite.checkpoints.arrays.safetensors_files import write_safetensors
+from keras_bert_suite.checkpoints.arrays.tensor_bundle import write_bundle
+from tests.checkpoints.arrays.fuzz.mutations import CORPUS, READERS, cases, outcome
 
 
 def write_valid():

@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from tests.checkpoints.fuzz.mutations import BUNDLE_DATA, CORPUS, cases, outcome
+from tests.checkpoints.arrays.fuzz.mutations import BUNDLE_DATA, CORPUS, cases, outcome
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="the time limit needs POSIX signals")
 

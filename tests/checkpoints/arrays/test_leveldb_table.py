@@ -4,8 +4,8 @@ import io
 
 import pytest
 
-from keras_bert_suite.checkpoints.crc32c import crc32c, mask
-from keras_bert_suite.checkpoints.leveldb_table import (
+from keras_bert_suite.checkpoints.arrays.crc32c import crc32c, mask
+from keras_bert_suite.checkpoints.arrays.leveldb_table import (
     TABLE_MAGIC,
     is_table,
     read_table,
@@ -14,7 +14,7 @@ from keras_bert_suite.checkpoints.leveldb_table import (
     to_table,
     to_varint,
 )
-from keras_bert_suite.checkpoints.stored import Malformed
+from keras_bert_suite.checkpoints.arrays.stored import Malformed
 
 
 def read(content):

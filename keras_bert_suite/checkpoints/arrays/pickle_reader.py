@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from keras_bert_suite.checkpoints.stored import BFLOAT16, Malformed, count_elements, quoted
+from keras_bert_suite.checkpoints.arrays.stored import BFLOAT16, Malformed, count_elements, quoted
 from keras_bert_suite.errors import CheckpointError
 
 __all__ = ["Interpreter", "Storage", "Tensor"]

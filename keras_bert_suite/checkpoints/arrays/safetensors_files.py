@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_bert_suite.checkpoints.stored import (
+from keras_bert_suite.checkpoints.arrays.stored import (
     BFLOAT16,
     MAX_JSON_BYTES,
     Malformed,

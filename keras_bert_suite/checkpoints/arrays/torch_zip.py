@@ -8,7 +8,7 @@ Source: the .ZIP file format specification (APPNOTE.TXT).
 
 import struct
 
-from keras_bert_suite.checkpoints.stored import Malformed, quoted, take
+from keras_bert_suite.checkpoints.arrays.stored import Malformed, quoted, take
 
 __all__ = ["zip_entries"]
 

@@ -7,9 +7,9 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from keras_bert_suite.checkpoints import tensor_bundle
-from keras_bert_suite.checkpoints.stored import StoredArray
-from keras_bert_suite.checkpoints.tensor_bundle import find_prefix, read_bundle, write_bundle
+from keras_bert_suite.checkpoints.arrays import tensor_bundle
+from keras_bert_suite.checkpoints.arrays.stored import StoredArray
+from keras_bert_suite.checkpoints.arrays.tensor_bundle import find_prefix, read_bundle, write_bundle
 from keras_bert_suite.errors import CheckpointError
 from tests.support.shared import shared_path
 

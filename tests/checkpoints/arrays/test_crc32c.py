@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 
-from keras_bert_suite.checkpoints.crc32c import BYTE_TABLE, CHUNK_WORDS, MULTIPLES, crc32c, mask, unmask
+from keras_bert_suite.checkpoints.arrays.crc32c import BYTE_TABLE, CHUNK_WORDS, MULTIPLES, crc32c, mask, unmask
 
 
 def slow_crc32c(content):

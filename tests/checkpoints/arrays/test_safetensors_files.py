@@ -13,14 +13,14 @@ import pytest
 import safetensors
 import safetensors.numpy
 
-import keras_bert_suite.checkpoints.safetensors_files as module
-from keras_bert_suite.checkpoints.safetensors_files import (
+import keras_bert_suite.checkpoints.arrays.safetensors_files as module
+from keras_bert_suite.checkpoints.arrays.safetensors_files import (
     DTYPES,
     read_safetensors,
     read_safetensors_file,
     write_safetensors,
 )
-from keras_bert_suite.checkpoints.stored import StoredArray
+from keras_bert_suite.checkpoints.arrays.stored import StoredArray
 from keras_bert_suite.errors import CheckpointError
 from tests.support.shared import shared_path
 

@@ -9,8 +9,8 @@ Source: tensorflow/core/lib/io/format and table_builder, and doc/table_format.md
 
 import struct
 
-from keras_bert_suite.checkpoints.crc32c import crc32c, mask, unmask
-from keras_bert_suite.checkpoints.stored import Malformed, opened, take
+from keras_bert_suite.checkpoints.arrays.crc32c import crc32c, mask, unmask
+from keras_bert_suite.checkpoints.arrays.stored import Malformed, opened, take
 
 __all__ = ["TABLE_MAGIC", "is_table", "read_table", "read_varint", "to_block", "to_table", "to_varint"]
 

@@ -14,9 +14,9 @@ from pathlib import Path
 import ml_dtypes
 import numpy as np
 
-from keras_bert_suite.checkpoints.crc32c import crc32c, mask, unmask
-from keras_bert_suite.checkpoints.leveldb_table import is_table, read_table, read_varint, to_table, to_varint
-from keras_bert_suite.checkpoints.stored import (
+from keras_bert_suite.checkpoints.arrays.crc32c import crc32c, mask, unmask
+from keras_bert_suite.checkpoints.arrays.leveldb_table import is_table, read_table, read_varint, to_table, to_varint
+from keras_bert_suite.checkpoints.arrays.stored import (
     BFLOAT16,
     Malformed,
     StoredArray,

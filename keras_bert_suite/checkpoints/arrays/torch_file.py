@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_bert_suite.checkpoints.pickle_reader import Interpreter, Tensor
-from keras_bert_suite.checkpoints.stored import (
+from keras_bert_suite.checkpoints.arrays.pickle_reader import Interpreter, Tensor
+from keras_bert_suite.checkpoints.arrays.stored import (
     Malformed,
     StoredArray,
     as_stored,
@@ -24,7 +24,7 @@ from keras_bert_suite.checkpoints.stored import (
     read_directory,
     take,
 )
-from keras_bert_suite.checkpoints.torch_zip import zip_entries
+from keras_bert_suite.checkpoints.arrays.torch_zip import zip_entries
 from keras_bert_suite.errors import CheckpointError, shortened
 
 __all__ = ["read_torch"]

@@ -4,7 +4,7 @@ import zipfile
 
 import pytest
 
-from keras_bert_suite.checkpoints.torch_file import read_torch
+from keras_bert_suite.checkpoints.arrays.torch_file import read_torch
 from keras_bert_suite.errors import CheckpointError
 
 

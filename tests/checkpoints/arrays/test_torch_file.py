@@ -11,7 +11,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from keras_bert_suite.checkpoints.torch_file import read_torch
+from keras_bert_suite.checkpoints.arrays.torch_file import read_torch
 from keras_bert_suite.errors import CheckpointError
 
 torch = pytest.importorskip("torch")
