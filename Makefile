@@ -40,6 +40,8 @@ format: setup-all  ## Format the code
 bench: setup-all  ## Measure speed side by side with peers, as ratios
 	$(BIN)/python benchmarks/tokenization.py
 	$(BIN)/python benchmarks/prediction.py
+	$(BIN)/python benchmarks/embedding.py
+	$(BIN)/python benchmarks/exactness.py
 
 clean:  ## Remove .venv/ and what the demo wrote
 	rm -rf $(VENV) saved_models/demo
