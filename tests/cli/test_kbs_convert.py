@@ -137,7 +137,7 @@ def test_bad_input(kbs, source, tmp_path):
     )
     check_refused(
         kbs("convert", source, tmp_path / "new", "--to", "tf1", "--drop", "masked_lm"),
-        "drop must be one of 'pooler', 'text_classifier'",
+        "drop must be one of 'pooler', 'tokenizer', 'text_classifier'",
     )
     check_refused(kbs("convert", source, tmp_path / "new", "--to", "tf1", "--revision", "v1"), "revision must be left")
     check_refused(kbs("inspect", tmp_path / "absent"), "absent: no such directory")
