@@ -40,7 +40,7 @@ TARGETS = {
     "sentence-transformers": write_hugging_face,
 }
 
-#: The tolerance of an exact copy. A caller who asks for more accepts KerasHub's own approximations.
+#: The tolerance of an exact copy. A caller who asks for more accepts another GELU or epsilon.
 EXACT = 1e-4
 
 #: The heads that read the pooler where there is one; a classifier of texts does so in some families.
@@ -124,8 +124,7 @@ def convert_checkpoint(
     tokenizer = None if "tokenizer" in drop else _tokenizer(folder)
     with replaced_directory(target, overwrite) as written:
         converted = checkpoint if dtype is None else _cast(checkpoint, dtype)
-        options = {"allow_approximation": tolerance > EXACT} if to == "kerashub" else {}
-        TARGETS[to](written, converted, **options)
+        TARGETS[to](written, converted, allow_approximation=tolerance > EXACT)
         if to == "sentence-transformers":
             write_modules(written, modules or _new_modules(checkpoint, tokenizer, pooling))
         if tokenizer is not None and to == "kerashub":

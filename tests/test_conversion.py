@@ -627,3 +627,13 @@ def test_from_the_hub(tmp_path):
     assert (found["family"], found["missing"]) == ("bert", [])
     assert_same_there(model, tmp_path / "target")
     assert_same_tokens(tmp_path / "target", tmp_path / "source")
+
+
+def test_a_masked_language_model_of_keras_hub_goes_on_where_a_tolerance_allows_it(tmp_path):
+    write_source(tmp_path / "source", "bert", "ForMaskedLM", hidden_act="gelu", attention_probs_dropout_prob=0.2)
+    convert_checkpoint(tmp_path / "source", tmp_path / "preset", "kerashub", tolerance=0.05)
+    with pytest.raises(CheckpointError, match=r"masked_lm_epsilon=1e-05.*A tolerance above 1e-4 accepts"):
+        convert_checkpoint(tmp_path / "preset", tmp_path / "back")
+    done = convert_checkpoint(tmp_path / "preset", tmp_path / "back", tolerance=0.05)
+    assert 0 < done.difference < 0.05
+    assert_same_weights(tmp_path / "source", tmp_path / "back", but=("pooler/dense/kernel", "pooler/dense/bias"))

@@ -9,7 +9,7 @@ from keras_bert_suite.checkpoints.arrays.stored import MAX_JSON_BYTES
 from keras_bert_suite.checkpoints.checkpoint import HEAD_LAYERS, HEADS, MOST_LAYERS, Checkpoint
 from keras_bert_suite.checkpoints.families import FAMILIES
 from keras_bert_suite.checkpoints.layout import in_our_layout, in_their_layout
-from keras_bert_suite.checkpoints.telling import telling_values
+from keras_bert_suite.checkpoints.telling import is_close, telling_values
 from keras_bert_suite.config import FAMILIES as CONFIGS
 from keras_bert_suite.errors import CheckpointError, shortened
 
@@ -305,12 +305,14 @@ def labels_to_json(labels):
     }
 
 
-def write_hugging_face(directory, checkpoint):
+def write_hugging_face(directory, checkpoint, allow_approximation=False):
     """Write `config.json` and `model.safetensors` into an existing directory.
 
     Args:
         directory: path of a directory that exists.
         checkpoint: `Checkpoint`.
+        allow_approximation: bool. Whether another epsilon, or the other form of
+            GELU, will do where the format has no place for the checkpoint's.
     Raises:
         CheckpointError: if the family has no such head.
     """
@@ -318,34 +320,32 @@ def write_hugging_face(directory, checkpoint):
     family = FAMILIES[checkpoint.config.family]
     architecture = _architecture(checkpoint, family)
     values = {**config_to_json(checkpoint, family), "architectures": [architecture]}
-    check_expressed(
-        checkpoint, config_from_json(values, family, directory / CONFIG_FILE), f"transformers' {family.name}"
-    )
+    back = config_from_json(values, family, directory / CONFIG_FILE)
+    check_expressed(checkpoint, back, f"transformers' {family.name}", allow_approximation)
     arrays = _foreign_arrays(checkpoint, family, prefix="" if architecture.endswith("Model") else family.prefix)
     write_safetensors(directory, arrays)
     write_config(directory / CONFIG_FILE, values)
 
 
-def check_expressed(checkpoint, back, subject):
+def check_expressed(checkpoint, back, subject, allow_approximation=False):
     """Raise unless reading what is being written gives the checkpoint's config back.
 
     Args:
         checkpoint: `Checkpoint`.
         back: `EncoderConfig` that reading the files gives.
         subject: str, for the error: what lacks a place for a value.
+        allow_approximation: bool. Whether another epsilon, or the other form of GELU, will do.
     Raises:
         CheckpointError: naming every value that would be lost.
     """
     found = telling_values(back, checkpoint.heads)
-    lost = [
-        f"{name}={value!r}, where it has {found.get(name)!r}"
-        for name, value in telling_values(checkpoint.config, checkpoint.heads).items()
-        if name not in found or found[name] != value
-    ]
-    if lost:
-        raise CheckpointError(
-            f"{checkpoint.path}: {subject} cannot express {shortened(lost)}. Use another family or format."
-        )
+    meant = telling_values(checkpoint.config, checkpoint.heads)
+    lost = {name for name, value in meant.items() if name not in found or found[name] != value}
+    close = {name for name in lost if name in found and is_close(name, meant[name], found[name])}
+    if lost - (close if allow_approximation else set()):
+        faults = [f"{name}={meant[name]!r}, where it has {found.get(name)!r}" for name in meant if name in lost]
+        remedy = "A tolerance above 1e-4 accepts what it has" if lost == close else "Use another family or format"
+        raise CheckpointError(f"{checkpoint.path}: {subject} cannot express {shortened(faults)}. {remedy}.")
 
 
 def write_config(path, values):

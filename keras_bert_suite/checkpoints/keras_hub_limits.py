@@ -1,12 +1,10 @@
 """What KerasHub cannot express: found by comparing what was meant with what its files would say."""
 
 from keras_bert_suite.checkpoints.keras_hub_families import MASKED_LM_EPSILON
-from keras_bert_suite.checkpoints.telling import telling_values
+from keras_bert_suite.checkpoints.telling import is_close, telling_values
 from keras_bert_suite.errors import CheckpointError, shortened
 
 __all__ = ["check_expressible", "head_dropout_rate"]
-
-GELUS = ("gelu", "gelu_tanh")
 
 
 def check_expressible(path, config, back, family, head, allow_approximation):
@@ -32,7 +30,7 @@ def check_expressible(path, config, back, family, head, allow_approximation):
     wrong = {name: (value, repr(found[name])) for name, value in meant.items() if value != found[name]}
     if config.num_layers % meant["num_groups"]:
         wrong["num_groups"] = (meant["num_groups"], f"only divisors of {config.num_layers}")
-    close = {name for name in wrong if name.endswith("epsilon") or {meant[name], found[name]} == set(GELUS)}
+    close = {name for name in wrong if is_close(name, meant[name], found[name])}
     faults = [
         f"{name}={value!r}, where it has {theirs}"
         for name, (value, theirs) in wrong.items()

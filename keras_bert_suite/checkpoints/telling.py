@@ -1,6 +1,8 @@
 """The values of a config that tell what a model computes, for formats that must not lose one."""
 
-__all__ = ["telling_values"]
+__all__ = ["is_close", "telling_values"]
+
+GELUS = {"gelu", "gelu_tanh"}
 
 #: Of `HeadConfig`: the dense layer before a head's output.
 DENSE = ("activation", "norm", "use_bias", "input_dropout")
@@ -46,6 +48,11 @@ def telling_values(config, heads=()):
         names |= {"on_tokens", "question_dropout_rate", *(DENSE if form["on_tokens"] else ())}
     values.update({f"heads.{name}": form[name] for name in sorted(names)})
     return values
+
+
+def is_close(name, value, other):
+    """Return whether two values of a config change a model's outputs a little only: an epsilon, a form of GELU."""
+    return name.endswith("epsilon") or {value, other} == GELUS
 
 
 def _first(*values):

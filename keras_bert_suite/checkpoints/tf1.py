@@ -147,7 +147,7 @@ def _parents(key):
         yield key
 
 
-def write_tf1(directory, checkpoint):
+def write_tf1(directory, checkpoint, allow_approximation=False):
     """Write `bert_config.json` and `bert_model.ckpt.*` into an existing directory.
 
     The weights are written as float32, which is what the format's graph reads.
@@ -155,6 +155,7 @@ def write_tf1(directory, checkpoint):
     Args:
         directory: path of a directory that exists.
         checkpoint: `Checkpoint` of the family BERT.
+        allow_approximation: bool, as in `write_hugging_face`.
     Raises:
         CheckpointError: if the checkpoint has anything that a TF1 BERT cannot express.
     """
@@ -174,7 +175,8 @@ def write_tf1(directory, checkpoint):
     if checkpoint.dtype != "float32":
         logger.warning("%s: TF1 checkpoints hold float32: %s is widened.", checkpoint.path, checkpoint.dtype)
     values = config_to_json(checkpoint, FAMILIES["bert"])
-    check_expressed(checkpoint, config_from_json(values, FAMILIES["bert"], CONFIG_FILE), "a TF1 checkpoint")
+    back = config_from_json(values, FAMILIES["bert"], CONFIG_FILE)
+    check_expressed(checkpoint, back, "a TF1 checkpoint", allow_approximation)
     arrays = {name.theirs: _float32(in_their_layout(checkpoint.weights, [name])) for name in names}
     write_bundle(Path(directory) / PREFIX, arrays)
     write_config(Path(directory) / CONFIG_FILE, {**values, "dtype": "float32"})

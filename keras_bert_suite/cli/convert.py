@@ -29,7 +29,7 @@ def add_arguments(parser):
         type=positive_float,
         default=1e-4,
         metavar="X",
-        help="largest difference of outputs accepted (default: 1e-4); above it, kerashub may use its own GELU",
+        help="largest difference of outputs accepted (default: 1e-4); above it, another GELU or epsilon will do",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace the target directory if it is there")
 
