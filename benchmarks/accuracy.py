@@ -20,8 +20,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from prediction import say, versions
-from turns import machine
+from turns import machine, say, versions
 
 from keras_bert_suite.cli.shared import columns_from
 from keras_bert_suite.data import read_examples

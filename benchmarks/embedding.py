@@ -22,8 +22,8 @@ import time
 from pathlib import Path
 
 import numpy as np
-from prediction import example_texts, say, versions
-from turns import Contender, machine, serve, take_turns
+from prediction import example_texts
+from turns import machine, say, serve, start_contenders, take_turns, versions
 
 from keras_bert_suite.data import read_texts
 from keras_bert_suite.source import resolve_source
@@ -87,23 +87,6 @@ def serve_contender(name, folder):
         return {name: run}, {"first_seconds": time.perf_counter() - started}
 
     serve(prepare)
-
-
-def start_contenders(names, folder, threads):
-    """Return the contenders that could be started, by name, and why others could not."""
-    contenders, absent = {}, {}
-    for name in names:
-        say(f"{name}: loading, first run")
-        try:
-            command = [str(Path(__file__).resolve()), "--contender", name, str(folder)]
-            contenders[name] = Contender(command, threads, {"KERAS_BACKEND": CONTENDERS[name][1]})
-        except RuntimeError as error:
-            if not str(error).startswith(("ImportError", "ModuleNotFoundError")):
-                raise
-            absent[name] = f"{error}. Run: make setup-all"
-    if REFERENCE not in contenders:
-        raise SystemExit(f"embedding.py: {REFERENCE} is what all others are compared with. Run: make setup-all")
-    return contenders, absent
 
 
 def cosine_differences(names, folder):
@@ -181,7 +164,10 @@ def main():
         (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
         try:
             names = [name for name in CONTENDERS if name in (arguments.only or CONTENDERS) or name == REFERENCE]
-            contenders, absent = start_contenders(names, folder, arguments.threads)
+            backends = {name: CONTENDERS[name][1] for name in names}
+            contenders, absent = start_contenders(__file__, backends, folder, arguments.threads)
+            if REFERENCE not in contenders:
+                raise SystemExit(f"embedding.py: {REFERENCE} is what all others are compared with. Run: make setup-all")
             gaps = cosine_differences(contenders, folder)
             if wrong := {name: gap for name, gap in gaps.items() if not gap <= TOLERANCE}:
                 print(f"embedding.py: cosines must be 1 to {TOLERANCE}. Received: {wrong}.", file=sys.stderr)

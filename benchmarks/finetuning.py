@@ -28,8 +28,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from prediction import say, versions
-from turns import Contender, machine, serve, take_turns
+from turns import machine, say, serve, start_contenders, take_turns, versions
 
 from keras_bert_suite.data import read_examples
 from keras_bert_suite.source import resolve_source
@@ -118,20 +117,6 @@ def serve_contender(name, job):
     serve(prepare)
 
 
-def start_contenders(names, job, threads):
-    contenders, absent = {}, {}
-    for name in names:
-        say(f"{name}: loading, first run")
-        try:
-            command = [str(Path(__file__).resolve()), "--contender", name, str(job)]
-            contenders[name] = Contender(command, threads, {"KERAS_BACKEND": CONTENDERS[name][1]})
-        except RuntimeError as error:
-            if not str(error).startswith(("ImportError", "ModuleNotFoundError")):
-                raise
-            absent[name] = f"{error}. Run: make setup-all"
-    return contenders, absent
-
-
 def summarize(contenders, measured):
     """Return one dict a contender: its speed, and its ratio to each baseline round by round."""
     speeds = {
@@ -212,7 +197,8 @@ def main():
         json.dump(job, file)
         file.flush()
         try:
-            contenders, absent = start_contenders(arguments.only or CONTENDERS, file.name, arguments.threads)
+            backends = {name: CONTENDERS[name][1] for name in arguments.only or CONTENDERS}
+            contenders, absent = start_contenders(__file__, backends, file.name, arguments.threads)
             measured = {name: [] for name in contenders}
             for turn, name, _, run in take_turns(contenders, arguments.rounds):
                 measured[name].append(run)

@@ -18,7 +18,6 @@ Each runs in a process of its own, and they take turns: see turns.py.
 """
 
 import argparse
-import importlib.metadata
 import json
 import random
 import statistics
@@ -31,7 +30,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from turns import Contender, machine, serve, take_turns
+from turns import machine, say, serve, start_contenders, take_turns, versions
 
 from keras_bert_suite.data import read_texts
 from keras_bert_suite.source import resolve_source
@@ -189,21 +188,6 @@ def choose_texts(path, count, tokenizer):
 # The run.
 
 
-def start_contenders(names, folder, threads):
-    """Return the contenders that could be started, by name, and which are not installed."""
-    contenders, absent = {}, {}
-    for name in names:
-        say(f"{name}: loading, first run")
-        try:
-            command = [str(Path(__file__).resolve()), "--contender", name, str(folder)]
-            contenders[name] = Contender(command, threads, {"KERAS_BACKEND": CONTENDERS[name][1]})
-        except RuntimeError as error:
-            if not str(error).startswith(("ImportError", "ModuleNotFoundError")):
-                raise
-            absent[name] = f"{error}. Run: make setup-all"
-    return contenders, absent
-
-
 def differences(contenders, folder):
     """Return the largest absolute difference of each row's embeddings from the reference's.
 
@@ -285,23 +269,6 @@ def print_table(report):
         print(f"{name}: not measured; {reason}")
 
 
-def say(message):
-    """Print progress where it does not mix with results."""
-    if sys.stderr.isatty():
-        print(message, file=sys.stderr, flush=True)
-
-
-def versions():
-    packages = ("keras", "tensorflow", "tensorflow-cpu", "jax", "torch", "transformers", "sentence-transformers")
-    found = {}
-    for name in (*packages, "keras-hub", "tokenizers", "nanotoken"):
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="all-MiniLM-L6-v2", help="directory or installed model")
@@ -328,7 +295,8 @@ def main():
         (folder / "job.json").write_text(json.dumps({"model": str(model), "texts": texts}), encoding="utf-8")
         try:
             names = [name for name in CONTENDERS if name in (arguments.only or CONTENDERS) or name == "transformers"]
-            contenders, absent = start_contenders(names, folder, arguments.threads)
+            backends = {name: CONTENDERS[name][1] for name in names}
+            contenders, absent = start_contenders(__file__, backends, folder, arguments.threads)
             gaps = differences(contenders, folder)
             if wrong := {key: gap for key, gap in gaps.items() if not gap <= TOLERANCE}:
                 print(f"prediction.py: embeddings must be equal to {TOLERANCE}. Received: {wrong}.", file=sys.stderr)

@@ -6,6 +6,7 @@ a machine which gets slower or busier does so for all alike.
 """
 
 import contextlib
+import importlib.metadata
 import json
 import os
 import platform
@@ -15,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-__all__ = ["Contender", "machine", "serve", "take_turns"]
+__all__ = ["Contender", "machine", "say", "serve", "start_contenders", "take_turns", "versions"]
 
 
 def _environment(threads):
@@ -104,6 +105,30 @@ def serve(prepare):
         print(json.dumps(answer), file=channel, flush=True)
 
 
+def start_contenders(script, backends, argument, threads):
+    """Start `script --contender NAME ARGUMENT` for each name, one after the other.
+
+    Args:
+        script: path of the benchmark.
+        backends: dict from a contender's name to what Keras is to run on.
+        argument: path that each is given.
+        threads: int. Threads of each.
+    Returns:
+        `(contenders, absent)`: those that could be started, by name, and why others could not.
+    """
+    contenders, absent = {}, {}
+    for name, backend in backends.items():
+        say(f"{name}: loading, first run")
+        try:
+            command = [str(Path(script).resolve()), "--contender", name, str(argument)]
+            contenders[name] = Contender(command, threads, {"KERAS_BACKEND": backend})
+        except RuntimeError as error:
+            if not str(error).startswith(("ImportError", "ModuleNotFoundError")):
+                raise
+            absent[name] = f"{error}. Run: make setup-all"
+    return contenders, absent
+
+
 def take_turns(contenders, rounds):
     """Run every row of every contender once a round, one at a time.
 
@@ -130,3 +155,21 @@ def machine(threads):
         models = [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
         name = models[0] if models else name
     return f"{name}, {os.cpu_count()} cores, {threads} used; Python {platform.python_version()}, {platform.system()}"
+
+
+def versions():
+    """Return the versions of what is compared, by package."""
+    packages = ("keras", "tensorflow", "tensorflow-cpu", "jax", "torch", "transformers", "sentence-transformers")
+    found = {}
+    for name in (*packages, "keras-hub", "tokenizers", "nanotoken"):
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def say(message):
+    """Print progress where it does not mix with results."""
+    if sys.stderr.isatty():
+        print(message, file=sys.stderr, flush=True)
