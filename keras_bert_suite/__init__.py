@@ -40,6 +40,7 @@ _MODULES = (
     "inspection",
     "layers",
     "models",
+    "reports",
     "tasks",
     "text",
     "training",

@@ -29,6 +29,7 @@ EXTRAS = {
     "onnx": "export",
     "onnxruntime": "export",
     "pyarrow": "parquet",
+    "tensorboard": "tensorboard",
     "tensorflow": "tensorflow",
     "tensorflow_text": "tensorflow",
     "tf2onnx": "export",

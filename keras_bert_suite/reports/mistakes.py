@@ -1,0 +1,52 @@
+"""The errors that the model was most certain of, with their texts."""
+
+import math
+
+from keras_bert_suite.reports.markup import clean, isolated, number, section, text
+
+__all__ = ["mistakes"]
+
+MOST_MISTAKES = 50
+#: Characters of a text before the rest is folded away.
+LONG_TEXT = 320
+
+
+def mistakes(report):
+    """The errors that the model was most certain of."""
+    if not report.mistakes:
+        return ""
+
+    def certainty(mistake):
+        score = mistake.get("score")
+        return -float(score) if score is not None and math.isfinite(score) else math.inf
+
+    found = sorted(report.mistakes, key=certainty)[:MOST_MISTAKES]
+    items = "\n".join(map(_mistake, found))
+    note = "Errors that the model was most certain of. A wrong label in the data often shows up here first."
+    return section("Worst mistakes", f'<ol class="mistakes">\n{items}\n</ol>', note)
+
+
+def _mistake(mistake):
+    texts = _passage(mistake["text"])
+    if mistake.get("text_b") is not None:
+        texts += f'<div class="second">{_passage(mistake["text_b"])}</div>'
+    score = mistake.get("score")
+    certain = f"<dt>score</dt><dd>{number(score)}</dd>" if score is not None else ""
+    return (
+        f'<li><div>{texts}</div>\n<dl><dt>predicted</dt><dd class="wrong">{isolated(mistake["predicted"])}</dd>'
+        f'<dt>true</dt><dd class="right">{isolated(mistake["true"])}</dd>{certain}</dl></li>'
+    )
+
+
+def _passage(value):
+    """A text of the data; of a long one the beginning, and the whole folded away."""
+    whole = clean(value)
+    if len(whole) <= LONG_TEXT:
+        return f'<p dir="auto">{text(whole)}</p>'
+    beginning = whole[:LONG_TEXT]
+    space = beginning.rfind(" ")
+    beginning = beginning[: space if space > LONG_TEXT // 2 else LONG_TEXT].rstrip()
+    return (
+        f'<p dir="auto">{text(beginning)} …</p>\n<details><summary>Whole text, {len(whole):,} characters</summary>'
+        f'<p dir="auto">{text(whole)}</p></details>'
+    )
