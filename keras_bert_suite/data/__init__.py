@@ -8,16 +8,28 @@ from keras_bert_suite.data.batching import (
     plan_training_batches,
 )
 from keras_bert_suite.data.labels import LabelMap
+from keras_bert_suite.data.packing import (
+    PackedBatch,
+    packed_places,
+    packed_row_length,
+    plan_packed_batches,
+    row_counts,
+)
 from keras_bert_suite.data.readers import Example, read_examples, read_texts
 
 __all__ = [
     "Batch",
     "Example",
     "LabelMap",
+    "PackedBatch",
     "bucket_lengths",
+    "packed_places",
+    "packed_row_length",
     "padding_share",
+    "plan_packed_batches",
     "plan_prediction_batches",
     "plan_training_batches",
     "read_examples",
     "read_texts",
+    "row_counts",
 ]

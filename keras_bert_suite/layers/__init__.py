@@ -5,6 +5,9 @@ from keras_bert_suite.layers.embeddings import Embeddings
 from keras_bert_suite.layers.encoder_block import EncoderBlock
 from keras_bert_suite.layers.encoder_record import EncoderRecord
 from keras_bert_suite.layers.feed_forward import FeedForward
+from keras_bert_suite.layers.packed_mask import PackedMask
+from keras_bert_suite.layers.packed_mean import PackedMean
+from keras_bert_suite.layers.places import FoldPlaces, UnfoldPlaces
 from keras_bert_suite.layers.pooler import Pooler
 from keras_bert_suite.layers.pooling import Pooling
 from keras_bert_suite.layers.pre_norm_block import PreNormBlock
@@ -19,6 +22,9 @@ __all__ = [
     "EncoderRecord",
     "FeedForward",
     "FoldChoices",
+    "FoldPlaces",
+    "PackedMask",
+    "PackedMean",
     "Pooler",
     "Pooling",
     "PreNormBlock",
@@ -26,5 +32,6 @@ __all__ = [
     "TakePositions",
     "Transform",
     "UnfoldChoices",
+    "UnfoldPlaces",
     "VocabularyLogits",
 ]

@@ -33,12 +33,14 @@ class Embeddings(SuiteLayer):
     Call arguments:
         token_ids: int `(B, T)`.
         segment_ids: int `(B, T)`; 0 for the first text, 1 for the second.
+        position_ids: optional int `(B, T)`. Position of each token in its
+            sequence, from 0, where rows hold several. Defaults to the position in the row.
         return_table: bool. Whether to return the token table instead, which a
             masked language model's head multiplies with.
     Returns:
         float `(B, T, D)` in the layer's compute dtype; or the table, `(V, E)`.
     Raises:
-        ValueError: if `T` is known and above `max_length`.
+        ValueError: if `T` is known and above `max_length`, without `position_ids`.
     Example:
     >>> import numpy as np
     >>> from keras_bert_suite.layers import Embeddings
@@ -104,8 +106,8 @@ class Embeddings(SuiteLayer):
         self.segment = self._table("segment", num_segments) if num_segments else None
         self.position = None
         if positions != "rotary":
-            offset = pad_token_id + 1 if positions == "after_padding" else 0
-            self.position = self._table("position", max_length + offset)
+            self._position_offset = pad_token_id + 1 if positions == "after_padding" else 0
+            self.position = self._table("position", max_length + self._position_offset)
         self.norm = keras.layers.LayerNormalization(
             epsilon=layer_norm_epsilon, center=norm_bias, dtype=self.dtype_policy, name="norm"
         )
@@ -128,7 +130,7 @@ class Embeddings(SuiteLayer):
             name=name,
         )
 
-    def build(self, token_ids_shape, segment_ids_shape=None):
+    def build(self, token_ids_shape, segment_ids_shape=None, position_ids_shape=None):
         for table in (self.token, self.segment, self.position):
             if table is not None:
                 table.build(token_ids_shape)
@@ -136,11 +138,11 @@ class Embeddings(SuiteLayer):
         if self.projection is not None:
             self.projection.build((*token_ids_shape, self.table_dim))
 
-    def call(self, token_ids, segment_ids=None, return_table=False, training=None):
+    def call(self, token_ids, segment_ids=None, position_ids=None, return_table=False, training=None):
         if return_table:
             return ops.cast(self.token.embeddings, self.compute_dtype)
         length = ops.shape(token_ids)[1]
-        if isinstance(length, int) and length > self.max_length:
+        if position_ids is None and isinstance(length, int) and length > self.max_length:
             raise ValueError(
                 f"Embeddings: a sequence must have at most max_length tokens. Received: {length} tokens, "
                 f"max_length={self.max_length}. Truncate the texts when they are tokenized."
@@ -151,22 +153,26 @@ class Embeddings(SuiteLayer):
                 segment_ids = ops.zeros_like(segment_ids)
             hidden_states = hidden_states + self.segment(segment_ids)
         if self.position is not None:
-            hidden_states = hidden_states + self.position(self._position_ids(token_ids, length))
+            hidden_states = hidden_states + self.position(self._position_rows(token_ids, position_ids, length))
         hidden_states = self.dropout(self.norm(hidden_states), training=training)
         return hidden_states if self.projection is None else self.projection(hidden_states)
 
-    def _position_ids(self, token_ids, length):
+    def _position_rows(self, token_ids, position_ids, length):
         """Rows of the position table: `(T,)` for every row alike, or `(B, T)` where padding is not counted."""
+        if position_ids is not None:
+            return position_ids + self._position_offset
         if self.positions == "learned":
             return ops.arange(length, dtype="int32")
         counted = ops.cast(ops.not_equal(token_ids, self.pad_token_id), "int32")
         return ops.cumsum(counted, axis=1) * counted + self.pad_token_id
 
-    def compute_output_shape(self, token_ids_shape, segment_ids_shape=None, return_table=False):
+    def compute_output_shape(
+        self, token_ids_shape, segment_ids_shape=None, position_ids_shape=None, return_table=False
+    ):
         if return_table:
             return (self.vocabulary_size, self.table_dim)
         return (*token_ids_shape, self.hidden_dim)
 
-    def compute_output_spec(self, token_ids, segment_ids=None, return_table=False, training=None):
+    def compute_output_spec(self, token_ids, segment_ids=None, position_ids=None, return_table=False, training=None):
         shape = self.compute_output_shape(token_ids.shape, return_table=return_table)
         return keras.KerasTensor(shape, dtype=self.compute_dtype)

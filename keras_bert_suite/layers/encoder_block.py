@@ -25,7 +25,7 @@ class EncoderBlock(SuiteLayer):
         initializer_range: float. Standard deviation of new weights. Defaults to 0.02.
     Call arguments:
         hidden_states: float `(B, T, D)`.
-        padding_mask: optional bool or int `(B, T)`; 1 = token, 0 = padding.
+        padding_mask: optional bool or int `(B, T)` or `(B, T, T)`, as in `SelfAttention`.
     Returns:
         float `(B, T, D)` in the layer's compute dtype.
     Raises:

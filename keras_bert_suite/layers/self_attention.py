@@ -31,7 +31,8 @@ class SelfAttention(SuiteLayer):
         initializer_range: float. Standard deviation of new weights. Defaults to 0.02.
     Call arguments:
         hidden_states: float `(B, T, D)`.
-        padding_mask: optional bool or int `(B, T)`; 1 = token, 0 = padding.
+        padding_mask: optional bool or int `(B, T)`; 1 = token, 0 = padding. Or
+            `(B, T, T)`: `[b, i, j]` is 1 where token `i` sees token `j`.
     Returns:
         float `(B, T, D)` in the layer's compute dtype.
     Raises:
@@ -110,8 +111,10 @@ class SelfAttention(SuiteLayer):
         if self.rotary_base is not None:
             query, key = _turn(query, key, self.rotary_base, length, self.head_dim)
         bias = self._attention_bias(padding_mask, batch, length)
-        if keras.backend.backend() == "torch" and not (training and self.dropout_rate):
-            context = _fused_attention(query, key, value, bias, self.head_dim**-0.5)
+        dropout_rate = self.dropout_rate if training else 0.0
+        # On a CPU, PyTorch's kernel has no fast path with dropout.
+        if keras.backend.backend() == "torch" and (not dropout_rate or query.is_cuda):
+            context = _fused_attention(query, key, value, bias, self.head_dim**-0.5, dropout_rate)
         else:
             context = self._attend(query, key, value, bias, training)
         context = ops.reshape(context, (-1, self.hidden_dim))  # (B * T, D)
@@ -127,7 +130,7 @@ class SelfAttention(SuiteLayer):
         bias = None
         if padding_mask is not None:
             mask = ops.cast(ops.cast(padding_mask, "bool"), self.compute_dtype)
-            bias = ops.reshape((1.0 - mask) * negative, (batch, 1, 1, length))
+            bias = ops.reshape((1.0 - mask) * negative, (batch, 1, -1 if len(mask.shape) == 3 else 1, length))
         if self.local_window is not None:
             positions = ops.arange(length, dtype="int32")
             distance = ops.abs(ops.expand_dims(positions, 1) - ops.expand_dims(positions, 0))  # (T, T)
@@ -149,7 +152,7 @@ class SelfAttention(SuiteLayer):
         return hidden_states_shape
 
 
-def _fused_attention(query, key, value, bias, scale):
+def _fused_attention(query, key, value, bias, scale, dropout_rate=0.0):
     """Attend with PyTorch's fused kernel, `(B, T, N, H)` in and out.
 
     `keras.ops.dot_product_attention` calls the same kernel, on contiguous copies of its arguments.
@@ -157,7 +160,9 @@ def _fused_attention(query, key, value, bias, scale):
     import torch
 
     query, key, value = (x.transpose(1, 2) for x in (query, key, value))  # (B, N, T, H)
-    context = torch.nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=bias, scale=scale)
+    context = torch.nn.functional.scaled_dot_product_attention(
+        query, key, value, attn_mask=bias, dropout_p=dropout_rate, scale=scale
+    )
     return context.transpose(1, 2)
 
 

@@ -3,6 +3,7 @@
 from keras_bert_suite.models.encoder import INPUT_NAMES, build_encoder, encoder_config, find_encoder
 from keras_bert_suite.models.masked_lm import at_masked_positions, build_masked_lm
 from keras_bert_suite.models.multiple_choice import build_multiple_choice
+from keras_bert_suite.models.packed import build_packed, can_pack
 from keras_bert_suite.models.question_answering import build_question_answering
 from keras_bert_suite.models.replaced_token import build_replaced_token
 from keras_bert_suite.models.sentence_pairs import build_next_sentence, build_sentence_order
@@ -17,12 +18,14 @@ __all__ = [
     "build_masked_lm",
     "build_multiple_choice",
     "build_next_sentence",
+    "build_packed",
     "build_question_answering",
     "build_replaced_token",
     "build_sentence_order",
     "build_text_classifier",
     "build_text_embedder",
     "build_token_classifier",
+    "can_pack",
     "encoder_config",
     "find_encoder",
 ]

@@ -5,7 +5,15 @@ import keras
 from keras_bert_suite.config import EncoderConfig
 from keras_bert_suite.layers import Embeddings, EncoderBlock, EncoderRecord, Pooler, PreNormBlock
 
-__all__ = ["INPUT_NAMES", "build_encoder", "encoder_config", "find_encoder", "token_inputs"]
+__all__ = [
+    "INPUT_NAMES",
+    "build_encoder",
+    "connect_encoder",
+    "encoder_config",
+    "find_encoder",
+    "find_record",
+    "token_inputs",
+]
 
 #: What every model of this package takes, each int32 `(B, T)`.
 INPUT_NAMES = ("token_ids", "segment_ids", "padding_mask")
@@ -62,16 +70,39 @@ def build_encoder(config, dtype=None):
     record = EncoderRecord(config.to_dict(), dtype=dtype, name="encoder_record")
     pooler = Pooler(config.hidden_dim, config.initializer_range, dtype=dtype, name="pooler")
 
-    inputs = token_inputs()
-    hidden_states = embeddings(inputs["token_ids"], inputs["segment_ids"])
-    for layer in range(config.num_layers):
-        block = blocks[layer * len(blocks) // config.num_layers]  # a group's layers follow one another
-        hidden_states = block(hidden_states, padding_mask=inputs["padding_mask"])
-    outputs = {"sequence_output": record(final_norm(hidden_states))}
+    layers = {layer.name: layer for layer in (embeddings, *blocks, final_norm, record)}
     if config.pooler:
-        outputs["pooled_output"] = pooler(outputs["sequence_output"])
+        layers["pooler"] = pooler
+
+    inputs = token_inputs()
+    outputs = connect_encoder(layers, inputs["token_ids"], inputs["segment_ids"], inputs["padding_mask"])
 
     return keras.Model(inputs, outputs, name="encoder")
+
+
+def connect_encoder(layers, token_ids, segment_ids, padding_mask, position_ids=None):
+    """Connect the layers of an encoder, new ones or those of a model, to symbolic tensors.
+
+    Args:
+        layers: dict from name to layer: `embeddings`, `block_0` and on,
+            `final_norm`, `encoder_record` and, where there is one, `pooler`.
+        token_ids, segment_ids, position_ids: as in `layers.Embeddings`.
+        padding_mask: as in `layers.SelfAttention`.
+    Returns:
+        dict of `sequence_output` and, with a pooler, `pooled_output`, as `build_encoder` says.
+    """
+    record = layers["encoder_record"]
+    config = EncoderConfig(**record.values)
+    positions = {} if position_ids is None else {"position_ids": position_ids}
+    hidden_states = layers["embeddings"](token_ids, segment_ids, **positions)
+    num_blocks = config.num_groups or config.num_layers
+    for layer in range(config.num_layers):
+        block = layers[f"block_{layer * num_blocks // config.num_layers}"]  # a group's layers follow one another
+        hidden_states = block(hidden_states, padding_mask=padding_mask)
+    outputs = {"sequence_output": record(layers["final_norm"](hidden_states))}
+    if "pooler" in layers:
+        outputs["pooled_output"] = layers["pooler"](outputs["sequence_output"])
+    return outputs
 
 
 def _post_norm_block(config, index, dtype):
@@ -118,9 +149,12 @@ def find_encoder(model):
     Raises:
         ValueError: if no encoder of this package is inside.
     """
-    graph, record = _find_record(model)
+    graph, record = find_record(model)
     if isinstance(graph.output, dict) and "sequence_output" in graph.output:
         return graph
+    if "padding_mask" not in graph.input:  # packed
+        inputs, layers = token_inputs(), {layer.name: layer for layer in graph.layers}
+        return keras.Model(inputs, connect_encoder(layers, **inputs), name="encoder")
     outputs = {"sequence_output": record.output}
     pooler = next((layer for layer in graph.layers if isinstance(layer, Pooler)), None)
     if pooler is not None:
@@ -143,10 +177,10 @@ def encoder_config(model):
     >>> kbs.models.encoder_config(kbs.models.build_encoder(config)) == config
     True
     """
-    return EncoderConfig(**_find_record(model)[1].values)
+    return EncoderConfig(**find_record(model)[1].values)
 
 
-def _find_record(model):
+def find_record(model):
     """Return the graph that has an `EncoderRecord`, `model` or one nested in it, and that layer."""
     graphs = [model]
     for graph in graphs:

@@ -1,12 +1,15 @@
 """Encoded texts as batches of like length, for `model.fit` on any backend."""
 
+import hashlib
+import json
+
 import keras
 import numpy as np
 
 from keras_bert_suite.data import bucket_lengths, plan_prediction_batches, plan_training_batches
 from keras_bert_suite.training.backend import compiles_per_shape, has_accelerator
 
-__all__ = ["BucketedDataset", "fixed_shape", "model_buckets", "tokens_per_batch"]
+__all__ = ["BucketedDataset", "TextDataset", "fixed_shape", "model_buckets", "tokens_per_batch"]
 
 
 def model_buckets(max_length):
@@ -33,7 +36,94 @@ def fixed_shape(encoded, batch):
     return encoded.pad(np.concatenate([batch.rows, filler]).astype("int64"), length=batch.length)
 
 
-class BucketedDataset(keras.utils.PyDataset):
+class TextDataset(keras.utils.PyDataset):
+    """What data sets of encoded texts have in common: an order for each epoch, planned ahead.
+
+    A subclass gives `_plan(epoch)`, a list of planned batches, and
+    `_batch(planned)`, the arrays of one; its constructor ends with `_begin()`.
+
+    Args:
+        encoded: `text.Ragged`, from `tokenizer.encode`.
+        targets: array `(N, ...)`.
+        batch_size: int. Examples a batch.
+        shuffle: bool. Whether each epoch has an order of its own. Defaults to true.
+        seed: int. The order depends on this and on the epoch alone. Defaults to 0.
+    Attributes:
+        epoch: int. How often `on_epoch_end` was called, as `fit` also does before its first epoch.
+        num_examples: int. Of an epoch.
+    """
+
+    def __init__(self, encoded, targets, batch_size, shuffle=True, seed=0, **kwargs):
+        super().__init__(**kwargs)
+        self.encoded = encoded
+        self.targets = np.asarray(targets)
+        self.batch_size = batch_size
+        self.shuffle = shuffle
+        self.seed = seed
+        self.epoch = 0
+
+    def _begin(self):
+        self._planned = self._plan(0)
+
+    @property
+    def num_examples(self):
+        return len(self.encoded)
+
+    @property
+    def num_batches(self):
+        return len(self._planned)
+
+    def __len__(self):
+        return len(self._planned)
+
+    def __getitem__(self, index):
+        return self._batch(self._planned[index])
+
+    def on_epoch_end(self):
+        self.epoch += 1
+        if self.shuffle:
+            self._planned = self._plan(self.epoch)
+
+    def starting_at(self, epoch, step=0):
+        """Return the batches of one epoch from one on: what is left to train after an interruption.
+
+        Args:
+            epoch: int, from 0.
+            step: int. Batches of it that are left out.
+        Returns:
+            A `keras.utils.PyDataset` that keeps to this epoch. For
+            `training.fit_resumable`; a mere `fit` on TensorFlow takes what its
+            first two batches have in common for the shape of all.
+        """
+        return _RestOfEpoch(self, self._plan(epoch)[step:])
+
+    def fingerprint(self):
+        """Return the SHA-256 of all that decides what the batches are, as 64 hexadecimal digits."""
+        digest = hashlib.sha256(json.dumps(self._settings(), sort_keys=True).encode())
+        for array in (self.encoded.token_ids, self.encoded.offsets, self.encoded.second_starts, self.targets):
+            digest.update(f"{array.dtype.str} {array.shape}".encode())
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
+
+    def _settings(self):
+        names = ("batch_size", "shuffle", "seed")
+        return {"kind": type(self).__name__, **{name: getattr(self, name) for name in names}}
+
+
+class _RestOfEpoch(keras.utils.PyDataset):
+    def __init__(self, dataset, planned):
+        super().__init__(dataset.workers, dataset.use_multiprocessing, dataset.max_queue_size)
+        self._dataset = dataset
+        self._planned = planned
+
+    def __len__(self):
+        return len(self._planned)
+
+    def __getitem__(self, index):
+        return self._dataset._batch(self._planned[index])
+
+
+class BucketedDataset(TextDataset):
     """Batches of texts of like length, padded to a few fixed lengths.
 
     Every row is met once an epoch. All batches have as many rows as the first;
@@ -42,11 +132,13 @@ class BucketedDataset(keras.utils.PyDataset):
 
     Args:
         encoded: `text.Ragged`, from `tokenizer.encode`.
-        targets: int array `(N,)`.
-        batch_size: int. Rows a batch; without `shuffle`, only an upper bound.
+        targets: array `(N, ...)`, e.g. int `(N,)`.
+        batch_size: int. Examples a batch; without `shuffle`, only an upper bound.
         max_length: int. No row is longer, in tokens.
         shuffle: bool. Whether each epoch has an order of its own. Defaults to true.
         seed: int. The order depends on this and on the epoch alone. Defaults to 0.
+        copies: int. How many rows an example has in its batch, one after the
+            other: 2 for `RDropLoss`. Defaults to 1.
     Example:
     >>> import keras_bert_suite as kbs
     >>> tokenizer = kbs.WordPieceTokenizer(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "good", "bad"])
@@ -56,59 +148,61 @@ class BucketedDataset(keras.utils.PyDataset):
     (['padding_mask', 'segment_ids', 'token_ids'], 2, [0, 1])
     """
 
-    def __init__(self, encoded, targets, batch_size, max_length, shuffle=True, seed=0, **kwargs):
-        super().__init__(**kwargs)
-        self.encoded = encoded
-        self.targets = np.asarray(targets)
-        self.batch_size = batch_size
+    def __init__(self, encoded, targets, batch_size, max_length, shuffle=True, seed=0, copies=1, **kwargs):
+        super().__init__(encoded, targets, batch_size, shuffle, seed, **kwargs)
         self.buckets = model_buckets(max_length)
-        self.shuffle = shuffle
-        self.seed = seed
-        self.epoch = 0
-        self._plan = self._plan_epoch()
+        self.copies = copies
+        self._begin()
 
-    def _plan_epoch(self):
+    def _settings(self):
+        return {**super()._settings(), "buckets": list(self.buckets), "copies": self.copies}
+
+    def _plan(self, epoch):
+        lengths = self.encoded.lengths
         if self.shuffle:
-            rng = np.random.default_rng((self.seed, self.epoch))
-            plan = plan_training_batches(self.encoded.lengths, self.batch_size, self.buckets, rng)
+            rng = np.random.default_rng((self.seed, epoch))
+            plan = plan_training_batches(lengths, self.batch_size, self.buckets, rng)
         else:
             tokens = min(tokens_per_batch(), self.batch_size * int(self.buckets[-1]))
-            plan = plan_prediction_batches(self.encoded.lengths, self.buckets, tokens)
+            plan = plan_prediction_batches(lengths, self.buckets, tokens)
         return self._with_two_lengths(plan)
 
     def _with_two_lengths(self, plan):
-        """Make the first two batches differ in length.
+        """Make the first two batches differ in length, unless all batches of all epochs are of one.
 
         On TensorFlow, Keras takes what those two have in common for the shape of all.
         """
         if len(plan) < 2 or len(self.buckets) == 1:
             return plan
-        first, longest = plan[0], self.buckets[-1]
-        other = next((index for index, batch in enumerate(plan) if batch.length != first.length), None)
-        if other is not None:
-            plan[1], plan[other] = plan[other], plan[1]
-        elif first.length < longest:
-            plan[1] = plan[1]._replace(length=int(longest))
-        else:
-            self.buckets = (longest,)  # Every batch is of this length, so later epochs keep to it.
+        first, longest = plan[0], int(self.buckets[-1])
+        if first.length < longest and all(batch.length == first.length for batch in plan):
+            plan[1] = plan[1]._replace(length=longest)
+        elif self.shuffle and all(batch.length == longest for batch in plan):
+            plan = self._with_a_short_batch(plan)
+        other = next((index for index, batch in enumerate(plan) if batch.length != first.length), 1)
+        plan[1], plan[other] = plan[other], plan[1]
         return plan
 
-    @property
-    def num_batches(self):
-        return len(self._plan)
+    def _with_a_short_batch(self, plan):
+        """Exchange rows so that the last batch has short ones alone, where there are enough; they may be, by chance."""
+        lengths, shorter = self.encoded.lengths, np.array(self.buckets[:-1])
+        rows = np.concatenate([batch.rows for batch in plan])
+        last = len(rows) - len(plan[-1].rows)
+        short = np.flatnonzero(lengths[rows] <= shorter[-1])[last - len(rows) :]
+        if len(short) < len(rows) - last:
+            return plan
+        long = np.setdiff1d(np.arange(last, len(rows)), short)
+        short = short[short < last]
+        rows[long], rows[short] = rows[short], rows[long]
+        *others, small = np.split(rows, np.cumsum([len(batch.rows) for batch in plan])[:-1])
+        plan = [batch._replace(rows=rows) for batch, rows in zip(plan, others, strict=False)]
+        length = int(shorter[np.searchsorted(shorter, lengths[small].max())])
+        return [*plan, plan[-1]._replace(rows=small, length=length)]
 
-    def __len__(self):
-        return len(self._plan)
-
-    def __getitem__(self, index):
-        """Return `(inputs, targets, weights)`: dict of int32 `(B, T)`, `(B,)` and float32 `(B,)`."""
-        batch = self._plan[index]
+    def _batch(self, planned):
+        """Return `(inputs, targets, weights)`: dict of int32 `(B, T)`, `(B, ...)` and float32 `(B,)`."""
+        batch = planned._replace(rows=np.repeat(planned.rows, self.copies), size=planned.size * self.copies)
         filler = batch.size - len(batch.rows)
-        targets = np.pad(self.targets[batch.rows], (0, filler), mode="edge")
+        targets = self.targets[np.pad(batch.rows, (0, filler), mode="edge")]
         weights = np.pad(np.ones(len(batch.rows), "float32"), (0, filler))
         return fixed_shape(self.encoded, batch), targets, weights
-
-    def on_epoch_end(self):
-        self.epoch += 1
-        if self.shuffle:
-            self._plan = self._plan_epoch()
