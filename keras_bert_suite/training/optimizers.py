@@ -1,36 +1,207 @@
-"""The optimizer that fine-tuning BERT is known to work with."""
+"""The optimizers that pretraining and fine-tuning BERT are known to work with."""
+
+import re
 
 import keras
+from keras import ops
 
-from keras_bert_suite.training.schedules import LinearWarmupDecay
+from keras_bert_suite.errors import check_choice, check_positive_int
+from keras_bert_suite.training.schedules import PerUpdate, build_schedule
 
-__all__ = ["build_optimizer"]
+__all__ = ["Lamb", "LayerwiseAdamW", "build_optimizer"]
 
 #: Biases and norms: pulling them towards 0 only hurts. Keras matches this with `gamma` on JAX and PyTorch, with
 #: `embeddings/norm/gamma:0` on TensorFlow and `embeddings/norm/gamma/replica_1:0` under its strategies.
 UNDECAYED = (r"(^|/)(bias|gamma|beta)(/replica_\d+)?(:\d+)?$",)
 
+#: The parts of an encoder that a variable's path names.
+PART = re.compile(r"(?:^|/)(?:embeddings|block_(\d+))/")
 
-def build_optimizer(learning_rate, total_steps=None, warmup_ratio=0.1, weight_decay=0.01, clip_norm=1.0):
-    """Build AdamW with warm-up and linear decay, clipped, and no decay on biases and norms.
+
+def build_optimizer(
+    learning_rate,
+    total_steps=None,
+    warmup_ratio=0.1,
+    weight_decay=0.01,
+    clip_norm=1.0,
+    *,
+    name="adamw",
+    schedule="linear",
+    layer_decay=1.0,
+    accumulation_steps=1,
+    ema_momentum=None,
+    gradual_unfreezing=False,
+):
+    """Build AdamW or LAMB with warm-up and decay, clipped, and no weight decay on biases and norms.
 
     Args:
         learning_rate: float. The peak.
         total_steps: optional int. Optimizer updates of the whole training;
             without it the learning rate is constant.
-        warmup_ratio: float in [0, 1]. Share of the steps spent rising. Defaults to 0.1.
-        weight_decay: float. Decoupled, per step times the learning rate. Defaults to 0.01.
-        clip_norm: optional float. Bound on the norm of all gradients together. Defaults to 1.0.
+        warmup_ratio: float in [0, 1]. Share of the updates spent rising. Defaults to 0.1.
+        weight_decay: float. Decoupled, per update times the learning rate. Defaults to 0.01.
+        clip_norm: optional float. Bound on the norm of all gradients together,
+            averaged over the batches of an update. Defaults to 1.0.
+        name: str, `"adamw"` or `"lamb"`, the latter for batches of thousands.
+        schedule: str: `"linear"`, `"cosine"` or `"constant"`, after the warm-up.
+        layer_decay: float in (0, 1]. What the learning rate of a block is
+            multiplied with for the block below it: 1 at the head, `layer_decay`
+            at the highest block. Defaults to 1.0.
+        accumulation_steps: int. Batches whose gradients are averaged for one
+            update. Those left over when training ends are not used. Defaults to 1.
+        ema_momentum: optional float in [0, 1), e.g. 0.999. At the end of
+            `fit` the weights become their exponential moving average over the updates.
+        gradual_unfreezing: bool. Whether the callback `GradualUnfreezing` is to
+            be used. Defaults to False.
     Returns:
-        `keras.optimizers.AdamW`.
+        `keras.optimizers.AdamW`, `LayerwiseAdamW` where parts differ in their rate, or `Lamb`.
+    Example:
+    >>> optimizer = build_optimizer(2e-5, total_steps=100, schedule="cosine", layer_decay=0.9)
+    >>> type(optimizer).__name__, float(optimizer.learning_rate)
+    ('LayerwiseAdamW', 0.0)
 
     Source: Devlin et al. 2018, appendix A.3; Loshchilov and Hutter 2019.
     """
+    check_choice("build_optimizer", "name", name, ("adamw", "lamb"))
+    check_positive_int("build_optimizer", accumulation_steps=accumulation_steps)
     rate = learning_rate
     if total_steps is not None:
-        rate = LinearWarmupDecay(learning_rate, total_steps, warmup_steps=int(total_steps * warmup_ratio))
-    optimizer = keras.optimizers.AdamW(
-        learning_rate=rate, weight_decay=weight_decay, epsilon=1e-8, global_clipnorm=clip_norm
-    )
+        rate = build_schedule(schedule, learning_rate, total_steps, warmup_steps=int(total_steps * warmup_ratio))
+        if accumulation_steps > 1 and not isinstance(rate, float):
+            rate = PerUpdate(rate, accumulation_steps)
+    options = {"learning_rate": rate, "weight_decay": weight_decay, "global_clipnorm": clip_norm}
+    if accumulation_steps > 1:
+        options["gradient_accumulation_steps"] = accumulation_steps
+    if ema_momentum is not None:
+        # Keras moves the average with every batch: this much each time is `ema_momentum` an update.
+        options |= {"use_ema": True, "ema_momentum": ema_momentum ** (1 / accumulation_steps)}
+    if name == "lamb":
+        return Lamb(layer_decay=layer_decay, **options)
+    if layer_decay != 1.0 or gradual_unfreezing:
+        return LayerwiseAdamW(layer_decay=layer_decay, epsilon=1e-8, **options)
+    optimizer = keras.optimizers.AdamW(epsilon=1e-8, **options)
     optimizer.exclude_from_weight_decay(var_names=list(UNDECAYED))
     return optimizer
+
+
+class _Layerwise:
+    """What the two optimizers below share: a learning rate for each part of the encoder.
+
+    A part's depth is how far it is below the head: 0 for all that is not in a
+    block or the embeddings, 1 for the highest block, and so on down to the
+    embeddings. Blocks that several layers share count once.
+
+    Attributes:
+        unfrozen: variable. Parts deeper than this have a learning rate of 0.
+    """
+
+    def __init__(self, *args, layer_decay=1.0, **kwargs):
+        if not 0 < layer_decay <= 1:
+            raise ValueError(
+                f"{type(self).__name__}: layer_decay must be above 0 and at most 1. "
+                f"Received: layer_decay={layer_decay}."
+            )
+        super().__init__(*args, **kwargs)
+        self.layer_decay = layer_decay
+        self.exclude_from_weight_decay(var_names=list(UNDECAYED))
+
+    def build(self, variables):
+        if self.built:
+            return
+        super().build(variables)
+        parts = [PART.search(variable.path) for variable in variables]
+        num_blocks = max((int(part[1]) + 1 for part in parts if part and part[1]), default=0)
+        # By index of the variable.
+        self._depths = [num_blocks - int(part[1] or -1) if part else 0 for part in parts]
+        self.num_parts = num_blocks + 1
+        self.unfrozen = self.add_variable((), keras.initializers.Constant(self.num_parts), name="unfrozen")
+
+    def _rate(self, depth, learning_rate):
+        return learning_rate * self.layer_decay**depth * ops.cast(self.unfrozen >= depth, "float32")
+
+    def _apply_weight_decay(self, variables):
+        """Leave it to the update: here Keras has one learning rate for all variables."""
+
+    def get_config(self):
+        return {**super().get_config(), "layer_decay": self.layer_decay}
+
+
+#: On PyTorch, `AdamW(...)` makes an instance of a class that updates all variables at once.
+_AdamW = type(keras.optimizers.AdamW.__new__(keras.optimizers.AdamW))
+
+
+@keras.saving.register_keras_serializable(package="keras_bert_suite")
+class LayerwiseAdamW(_Layerwise, _AdamW):
+    """AdamW whose learning rate gets smaller from the head down to the embeddings.
+
+    The rate of the head (and pooler) is `learning_rate`, that of the highest
+    block `learning_rate * layer_decay`, that of the embeddings `learning_rate *
+    layer_decay ** (num_blocks + 1)`; weight decay scales with it. Biases and
+    norms have no weight decay.
+
+    Args:
+        layer_decay: float in (0, 1]. Defaults to 1.0.
+        Others: as in `keras.optimizers.AdamW`.
+
+    Source: Clark et al. 2020 (ELECTRA), whose code squares the factor of the
+    highest block; here as in Bao et al. 2022 (BEiT).
+    """
+
+    def update_step(self, gradient, variable, learning_rate):
+        rate = self._rate(self._depths[self._get_variable_index(variable)], learning_rate)
+        if self._use_weight_decay(variable):
+            self.assign_sub(variable, ops.multiply(variable, ops.cast(rate * self.weight_decay, variable.dtype)))
+        super().update_step(gradient, variable, rate)
+
+    def _parallel_update_step(self, grads, variables, learning_rate):
+        """Do the same on PyTorch, for all variables of one depth at once."""
+        import torch
+
+        groups = {}
+        for gradient, variable in zip(grads, variables, strict=True):
+            groups.setdefault(self._depths[self._get_variable_index(variable)], []).append((gradient, variable))
+        for depth, group in groups.items():
+            rate = self._rate(depth, learning_rate)
+            decayed = [variable.value for _, variable in group if self._use_weight_decay(variable)]
+            if decayed:
+                torch._foreach_mul_(decayed, 1 - rate * self.weight_decay)
+            super()._parallel_update_step(*map(list, zip(*group, strict=True)), rate)
+
+
+@keras.saving.register_keras_serializable(package="keras_bert_suite")
+class Lamb(_Layerwise, keras.optimizers.Lamb):
+    """LAMB: Adam whose step in each variable is as long as that variable is, times the learning rate.
+
+    Unlike in `keras.optimizers.Lamb`, weight decay is a part of the step whose
+    length is scaled, as in the paper. Biases and norms have no weight decay, and
+    their steps are not scaled.
+
+    Args:
+        weight_decay: float. Defaults to 0.01.
+        epsilon: float. Defaults to 1e-6.
+        layer_decay: float in (0, 1], as in `LayerwiseAdamW`. Defaults to 1.0.
+        Others: as in `keras.optimizers.Lamb`.
+
+    Source: You et al. 2020, algorithm 2.
+    """
+
+    def __init__(self, learning_rate=0.001, *, weight_decay=0.01, epsilon=1e-6, layer_decay=1.0, **kwargs):
+        super().__init__(learning_rate, weight_decay=weight_decay, epsilon=epsilon, layer_decay=layer_decay, **kwargs)
+
+    def update_step(self, gradient, variable, learning_rate):
+        index = self._get_variable_index(variable)
+        gradient = ops.cast(gradient, variable.dtype)
+        step = ops.cast(self.iterations + 1, variable.dtype)
+        momentum, velocity = self._momentums[index], self._velocities[index]
+        self.assign_add(momentum, ops.multiply(ops.subtract(gradient, momentum), 1 - self.beta_1))
+        self.assign_add(velocity, ops.multiply(ops.subtract(ops.square(gradient), velocity), 1 - self.beta_2))
+        mean = ops.divide(momentum, 1 - ops.power(ops.cast(self.beta_1, variable.dtype), step))
+        square = ops.divide(velocity, 1 - ops.power(ops.cast(self.beta_2, variable.dtype), step))
+        update = ops.divide(mean, ops.add(ops.sqrt(square), self.epsilon))
+        rate = ops.cast(self._rate(self._depths[index], learning_rate), variable.dtype)
+        if self._use_weight_decay(variable):
+            update = ops.add(update, ops.multiply(variable, self.weight_decay or 0.0))
+            length, step_length = (ops.sqrt(ops.sum(ops.square(value))) for value in (variable, update))
+            usable = ops.logical_and(length > 0, step_length > 0)
+            rate = rate * ops.where(usable, length / ops.where(usable, step_length, 1.0), 1.0)
+        self.assign_sub(variable, ops.multiply(update, rate))
