@@ -1,0 +1,49 @@
+"""`Distribution`: what a training needs to know of the devices it is spread over."""
+
+import contextlib
+
+__all__ = ["Distribution"]
+
+
+class Distribution:
+    """A training on one device, and the form that the backends' distributions share.
+
+    Attributes:
+        name: optional str. The strategy.
+        num_replicas: int. Shares into which each batch is divided.
+        process_index: int. Which of the processes this one is, from 0.
+        num_processes: int.
+    """
+
+    name = None
+    num_replicas = 1
+    process_index = 0
+    num_processes = 1
+
+    @property
+    def is_chief(self):
+        """bool. Whether this is the one process that writes files and prints."""
+        return self.process_index == 0
+
+    @contextlib.contextmanager
+    def scope(self):
+        """Place what is built inside the block."""
+        yield
+
+    def dataset(self, dataset):
+        """Return what to pass to `fit`, as `x` or `validation_data`, in the place of `dataset`.
+
+        Args:
+            dataset: `keras.utils.PyDataset` of global batches, the same in every
+                process. Where it yields sample weights, rows may be added that
+                weigh nothing, so pass a loss with
+                `reduction="mean_with_sample_weight"` and weighted metrics.
+        Raises:
+            ValueError: if its batches cannot be shared out, or are not the same
+                in every process.
+        """
+        return dataset
+
+    def callbacks(self):
+        """Return the callbacks to pass to `fit`, in front of all others."""
+        return []

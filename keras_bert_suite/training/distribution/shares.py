@@ -1,0 +1,170 @@
+"""One global batch as equal shares, so that the mean of their means is the mean over all of it."""
+
+import zlib
+
+import keras
+import numpy as np
+
+__all__ = ["SharedDataset", "check_divisible", "check_fingerprints", "fingerprint", "share_rows"]
+
+
+def share_rows(weights, num_shares):
+    """Divide the rows of a batch into shares of equal size and equal total weight.
+
+    Each device divides by the weight of its own share. Were those weights to
+    differ, as they do where only one share has rows that fill up the batch, the
+    mean over devices would not be that over rows. So a row on the border
+    between two shares is put into both, with a part of its weight in each.
+
+    Args:
+        weights: float array `(N,)`, at least 0.
+        num_shares: int.
+    Returns:
+        `(rows, parts)`: int `(num_shares, M)`, indices of rows, and float32
+        `(num_shares, M)`, the part of each row's weight that counts there. M is
+        the least that suffices, and `N / num_shares` at least.
+    Example:
+    >>> rows, parts = share_rows([1, 1, 1, 0], 2)
+    >>> rows.tolist(), parts.tolist()
+    ([[0, 1], [1, 2]], [[1.0, 0.5], [0.5, 1.0]])
+    """
+    weights = np.asarray(weights, "float64")
+    size = -(-len(weights) // num_shares)
+    ends = np.cumsum(weights)
+    borders = np.linspace(0, ends[-1], num_shares + 1)
+    if len(weights) % num_shares == 0 and np.allclose(ends[size - 1 :: size], borders[1:], rtol=1e-9, atol=0):
+        return np.arange(len(weights)).reshape(num_shares, size), np.ones((num_shares, size), "float32")
+    # Row i lies on the line from ends[i] - weights[i] to ends[i], and a share between two borders.
+    overlaps = np.minimum(ends, borders[1:, None]) - np.maximum(ends - weights, borders[:-1, None])
+    overlaps[overlaps < 1e-9 * ends[-1]] = 0
+    size = max(size, int((overlaps > 0).sum(axis=1).max()))
+    rows = np.zeros((num_shares, size), "int64")
+    parts = np.zeros((num_shares, size), "float32")
+    for share, overlap in enumerate(overlaps):
+        found = np.flatnonzero(overlap)
+        rows[share, : len(found)] = found
+        parts[share, : len(found)] = overlap[found] / weights[found]
+    return rows, parts
+
+
+class SharedDataset(keras.utils.PyDataset):
+    """The shares of each batch of a data set that are computed in this process.
+
+    Args:
+        dataset: `keras.utils.PyDataset` of global batches. Where it has an
+            attribute `copies`, so many rows in turn are not parted.
+        num_shares: int. Shares of each batch, in all processes.
+        own: slice. Those of this process.
+        equal_weights: bool. Whether shares must have equal weight; otherwise
+            only equal size.
+        on_batch: optional callable. Called with the index of each batch read.
+    """
+
+    def __init__(self, dataset, num_shares, own=slice(None), equal_weights=True, on_batch=None):
+        if not isinstance(dataset, keras.utils.PyDataset):
+            raise TypeError(
+                f"distribution.dataset takes a keras.utils.PyDataset, such as training.BucketedDataset. "
+                f"Received: {type(dataset).__name__}."
+            )
+        super().__init__(dataset.workers, dataset.use_multiprocessing, dataset.max_queue_size)
+        self.dataset = dataset
+        self.num_shares = num_shares
+        self.own = own
+        self.equal_weights = equal_weights
+        self.on_batch = on_batch
+
+    def __getattr__(self, name):
+        if name == "dataset":  # not there yet, while the object is being made
+            raise AttributeError(name)
+        return getattr(self.dataset, name)
+
+    @property
+    def num_batches(self):
+        return self.dataset.num_batches
+
+    def __len__(self):
+        return len(self.dataset)
+
+    def __getitem__(self, index):
+        if self.on_batch is not None:
+            self.on_batch(index)
+        inputs, targets, weights = keras.utils.unpack_x_y_sample_weight(self.dataset[index])
+        size = _num_rows(inputs)
+        if weights is None:
+            if size % self.num_shares:
+                raise _indivisible(size, self.num_shares, ", or yield sample weights too")
+            rows = np.arange(size).reshape(self.num_shares, -1)[self.own].reshape(-1)
+            return keras.utils.pack_x_y_sample_weight(_take(inputs, rows), _take(targets, rows))
+        if keras.tree.is_nested(weights):
+            raise ValueError("distribution.dataset: sample weights must be one array. Received: one for each output.")
+        weights = np.asarray(weights)
+        rows, parts = self._shares(weights.reshape(size, -1).sum(axis=1))
+        rows, parts = rows[self.own].reshape(-1), parts[self.own].reshape(-1)
+        weights = weights[rows] * parts.reshape(-1, *(1,) * (weights.ndim - 1)).astype(weights.dtype)
+        return _take(inputs, rows), _take(targets, rows), weights
+
+    def _shares(self, row_weights):
+        """Return rows and parts, each `(num_shares, M)`."""
+        if not self.equal_weights:
+            filler = (0, -len(row_weights) % self.num_shares)
+            rows, parts = np.pad(np.arange(len(row_weights)), filler), np.pad(np.ones(len(row_weights)), filler)
+            return rows.reshape(self.num_shares, -1), parts.reshape(self.num_shares, -1)
+        copies = getattr(self.dataset, "copies", 1)
+        groups, parts = share_rows(row_weights.reshape(-1, copies).sum(axis=1), self.num_shares)
+        rows = groups[..., None] * copies + np.arange(copies)  # (num_shares, M / copies, copies)
+        return rows.reshape(self.num_shares, -1), parts.repeat(copies, axis=1)
+
+    def starting_at(self, epoch, step=0):
+        """Return the shares of what is left of an epoch, as `BucketedDataset.starting_at` does of whole batches."""
+        left = self.dataset.starting_at(epoch, step)
+        left.copies = getattr(self.dataset, "copies", 1)
+        return SharedDataset(left, self.num_shares, self.own, self.equal_weights, self.on_batch)
+
+    def on_epoch_begin(self):
+        self.dataset.on_epoch_begin()
+
+    def on_epoch_end(self):
+        self.dataset.on_epoch_end()
+
+
+def check_divisible(dataset, num_shares):
+    """Raise if a data set has a batch size, in rows, that would be filled up in every batch."""
+    batch_size = getattr(dataset, "batch_size", None)
+    rows = _num_rows(keras.utils.unpack_x_y_sample_weight(dataset[0])[0])
+    if batch_size == rows // getattr(dataset, "copies", 1) and batch_size % num_shares:
+        raise _indivisible(batch_size, num_shares)
+
+
+def fingerprint(dataset):
+    """Return an int that two data sets share only if they have as many batches and begin with the same one."""
+    value = 0
+    for array in keras.tree.flatten(dataset[0]):
+        array = np.ascontiguousarray(array)
+        value = zlib.crc32(array.tobytes(), zlib.crc32(str(array.shape).encode(), value))
+    return zlib.crc32(str(dataset.num_batches).encode(), value)
+
+
+def check_fingerprints(found):
+    """Raise unless the fingerprints of all processes are the same one."""
+    if len(np.unique(found)) > 1:
+        raise ValueError(
+            "distribution.dataset: every process must be given the same data, in the same order. "
+            "Received: different first batches, or different numbers of batches. Give all of them the same seed."
+        )
+
+
+def _num_rows(inputs):
+    return len(keras.tree.flatten(inputs)[0])
+
+
+def _take(structure, rows):
+    return keras.tree.map_structure(lambda array: np.asarray(array)[rows], structure)
+
+
+def _indivisible(size, num_shares, alternative=""):
+    below = size // num_shares * num_shares
+    good = f"{below} or {below + num_shares}" if below else str(num_shares)
+    return ValueError(
+        f"distribution.dataset: the batch size must be divisible by the number of replicas that share a batch. "
+        f"Received: {size} rows, {num_shares} replicas. Use a batch size of {good}{alternative}."
+    )

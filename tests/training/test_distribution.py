@@ -1,0 +1,354 @@
+"""Two and four devices, and two processes, train to the same weights as one; what cannot be is refused or ends."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from keras_bert_suite.training import BucketedDataset
+from keras_bert_suite.training.distribution import current_distribution, distribute
+from keras_bert_suite.training.distribution.shares import SharedDataset, share_rows
+from tests.support.tiny import tiny_classifier, tiny_texts, tiny_tokenizer
+
+BACKEND = keras.backend.backend()
+SCRIPT = Path(__file__).with_name("distributed_fits.py")
+ROOT = SCRIPT.parents[2]
+FEW_PASSES = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+not_torch = pytest.mark.skipif(BACKEND == "torch", reason="PyTorch has one device a process")
+
+
+# Subprocesses
+
+
+def start(cases, environment=None, devices=4):
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices} {FEW_PASSES}",
+        "OMP_NUM_THREADS": "1",
+        **(environment or {}),
+    }
+    return subprocess.Popen(
+        [sys.executable, str(SCRIPT), json.dumps(cases)],
+        env=environment, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+def finish(processes, timeout=150):
+    """Return, for each process, what it found, its exit status, its standard error and when it ended."""
+    ended = []
+    try:
+        for process in processes:
+            out, err = process.communicate(timeout=timeout)
+            found = [json.loads(line[6:]) for line in out.splitlines() if line.startswith("FOUND ")]
+            ended.append((found, process.returncode, err))
+    finally:
+        for process in processes:
+            process.kill()
+    return ended
+
+
+def free_ports(count):
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
+    finally:
+        for one in sockets:
+            one.close()
+
+
+def two_processes(cases):
+    """Run the cases in two processes that know of each other, as their launchers would start them."""
+    ports = free_ports(2)
+    processes = []
+    for index in range(2):
+        if BACKEND == "tensorflow":
+            workers = [f"127.0.0.1:{port}" for port in ports]
+            config = {"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}}
+            environment = {"TF_CONFIG": json.dumps(config)}
+        elif BACKEND == "jax":
+            names = ("JOB_ADDRESSES", "NUM_PROCESSES", "PROCESS_ID")
+            values = (f"127.0.0.1:{ports[0]}", "2", str(index))
+            environment = {f"KERAS_DISTRIBUTION_{name}": value for name, value in zip(names, values, strict=True)}
+        else:
+            environment = {"RANK": str(index), "LOCAL_RANK": str(index), "WORLD_SIZE": "2"}
+            environment |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(ports[0])}
+        processes.append(start(cases, environment, devices=1))
+    return processes
+
+
+def results(cases, **options):
+    (found, status, err) = finish([start(cases, **options)])[0]
+    assert status == 0, err[-3000:]
+    return found
+
+
+def assert_equal_training(found, expected):
+    assert found["history"].keys() == expected["history"].keys()
+    for name, values in expected["history"].items():
+        np.testing.assert_allclose(found["history"][name], values, rtol=0, atol=1e-5, err_msg=name)
+    np.testing.assert_allclose(found["weights"], expected["weights"], rtol=0, atol=1e-5)
+
+
+# Several devices of one process
+
+
+def on_devices(strategy, count, **options):
+    names = [f"{'CPU' if BACKEND == 'tensorflow' else 'cpu'}:{index}" for index in range(count)]
+    return {"strategy": strategy, "options": {"devices": names, **options}, "logical_devices": 4}
+
+
+@pytest.fixture(scope="module")
+def on_logical_devices(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("saved") / "classifier"
+    tiny_classifier(["neg", "pos"], num_heads=4, dropout_rate=0.0, attention_dropout_rate=0.0).save_pretrained(
+        directory
+    )
+    refused = {"refused": True, "epochs": 1}
+    cases = {
+        "one": {"strategy": None},
+        "two": on_devices("data-parallel", 2),
+        "four": on_devices("data-parallel", 4),
+        "adamw one": {**on_devices("data-parallel", 1), "optimizer": "adamw"},
+        "adamw four": {**on_devices("data-parallel", 4), "optimizer": "adamw"},
+        "loaded": {**on_devices("data-parallel", 2), "directory": str(directory)},
+        "batch": {**on_devices("data-parallel", 4), "batch_size": 6, **refused},
+    }
+    if BACKEND == "jax":
+        modern = {"config": {"pre_norm": True, "positions": "rotary", "num_segments": None}, "epochs": 1}
+        cases |= {
+            "split": on_devices("model-parallel", 4, model_parallel=2),
+            "adamw split": {**on_devices("model-parallel", 4, model_parallel=4), "optimizer": "adamw"},
+            "loaded split": {**on_devices("model-parallel", 4, model_parallel=2), "directory": str(directory)},
+            "heads": {**on_devices("model-parallel", 4, model_parallel=4), "config": {"num_heads": 6}, **refused},
+            "sizes": {**on_devices("model-parallel", 4), "config": {"intermediate_dim": 22}, **refused},
+            "mesh": {**on_devices("model-parallel", 4, model_parallel=3), **refused},
+            "gated one": {"strategy": None, **modern},
+            "gated split": {**on_devices("model-parallel", 4, model_parallel=2), **modern},
+        }
+    return dict(zip(cases, results(list(cases.values())), strict=True))
+
+
+@not_torch
+@pytest.mark.parametrize(("name", "replicas"), [("two", 2), ("four", 4)])
+def test_several_devices_train_as_one(on_logical_devices, name, replicas):
+    assert on_logical_devices[name]["num_replicas"] == replicas
+    assert_equal_training(on_logical_devices[name], on_logical_devices["one"])
+
+
+@not_torch
+def test_gradients_are_clipped_together(on_logical_devices):
+    assert_equal_training(on_logical_devices["adamw four"], on_logical_devices["adamw one"])
+
+
+@not_torch
+def test_a_checkpoint_is_loaded_into_place(on_logical_devices):
+    expected = "MirroredVariable" if BACKEND == "tensorflow" else "'batch': 2"
+    assert expected in on_logical_devices["loaded"]["placement"]
+    assert_equal_training(on_logical_devices["loaded"], on_logical_devices["one"])
+
+
+@not_torch
+def test_a_batch_that_cannot_be_divided_is_refused(on_logical_devices):
+    error = on_logical_devices["batch"]["error"]
+    assert "Received: 6 rows, 4 replicas. Use a batch size of 4 or 8." in error
+
+
+@pytest.mark.skipif(BACKEND != "jax", reason="only JAX splits weights")
+def test_split_weights_train_as_whole_ones(on_logical_devices):
+    found = on_logical_devices["split"]
+    assert found["num_replicas"] == 2
+    assert "PartitionSpec(None, 'model')" in found["placement"]
+    assert_equal_training(found, on_logical_devices["one"])
+    assert_equal_training(on_logical_devices["adamw split"], on_logical_devices["adamw one"])
+    assert_equal_training(on_logical_devices["loaded split"], on_logical_devices["one"])
+
+
+@pytest.mark.skipif(BACKEND != "jax", reason="only JAX splits weights")
+def test_a_gate_is_not_broken_by_splitting(on_logical_devices):
+    assert_equal_training(on_logical_devices["gated split"], on_logical_devices["gated one"])
+
+
+@pytest.mark.skipif(BACKEND != "jax", reason="only JAX splits weights")
+def test_meshes_that_do_not_fit_are_refused(on_logical_devices):
+    assert "model_parallel=4, num_heads=6. Use one of 1, 2, 3, 6." in on_logical_devices["heads"]["error"]
+    assert "block_0/feed_forward/intermediate/kernel of shape (12, 22)" in on_logical_devices["sizes"]["error"]
+    assert "model_parallel=3, 4 devices. Use one of 1, 2, 4." in on_logical_devices["mesh"]["error"]
+
+
+# Several processes
+
+
+@pytest.fixture(scope="module")
+def in_processes():
+    """What one process finds, and what two do, the second of which is killed in the end."""
+    strategy = {"tensorflow": "multi-worker"}.get(BACKEND, "data-parallel")
+    shared = {"strategy": strategy, "options": {"timeout": 20}}
+    cases = [
+        {**shared},
+        {**shared, "optimizer": "clipped", "epochs": 1},
+        {**shared, "different_data": True, "refused": True},
+        {**shared, "die": 1, "epochs": 10_000},
+    ]
+    one = {"strategy": "data-parallel", "options": {}} if BACKEND != "torch" else {"strategy": None}
+    alone = start([{"strategy": None}, {**one, "optimizer": "clipped", "epochs": 1}], devices=1)
+    (expected, status, err) = finish([alone])[0]
+    assert status == 0, err[-3000:]
+    began = time.monotonic()
+    ended = finish(two_processes(cases))
+    return expected, ended, time.monotonic() - began
+
+
+def test_two_processes_train_as_one(in_processes):
+    expected, ended, _ = in_processes
+    for index, (found, _, err) in enumerate(ended):
+        assert len(found) == 3, err[-3000:]
+        assert (found[0]["num_replicas"], found[0]["num_processes"], found[0]["is_chief"]) == (2, 2, index == 0)
+        for one, other in zip(found[:2], expected, strict=True):
+            assert_equal_training(one, other)
+
+
+def test_processes_have_equal_weights(in_processes):
+    first, second = (found for found, _, _ in in_processes[1])
+    for one, other in zip(first[:2], second[:2], strict=True):
+        assert one["weights"] == other["weights"]
+        if BACKEND != "torch":  # there the chief's go out when training begins
+            assert one["fresh"] == other["fresh"]
+
+
+def test_different_data_in_two_processes_are_refused(in_processes):
+    for found, _, _ in in_processes[1]:
+        assert "every process must be given the same data, in the same order" in found[2]["error"]
+
+
+def test_a_killed_worker_ends_the_others(in_processes):
+    _, ((_, first, error), (_, second, _)), seconds = in_processes
+    assert second == -9
+    assert first not in (0, -9)
+    assert "rror" in error
+    assert seconds < 120
+
+
+# In this process
+
+
+def test_without_a_strategy_nothing_changes():
+    dataset = object()
+    with distribute(None) as distribution:
+        assert current_distribution() is distribution
+        assert distribution.dataset(dataset) is dataset
+        assert distribution.callbacks() == []
+        assert (distribution.name, distribution.num_replicas, distribution.is_chief) == (None, 1, True)
+    assert current_distribution().num_replicas == 1
+
+
+def test_a_strategy_of_another_backend_is_refused():
+    other = {"tensorflow": "model-parallel", "jax": "mirrored", "torch": "tpu"}[BACKEND]
+    with pytest.raises(ValueError, match=rf"on the {BACKEND} backend: strategy must be one of None, 'data-parallel'"):
+        with distribute(other):
+            pass
+
+
+def test_an_option_of_another_strategy_is_refused():
+    with pytest.raises(ValueError, match="Received: tpu"), distribute("data-parallel", tpu="local"):
+        pass
+
+
+@pytest.mark.skipif(BACKEND == "jax", reason="JAX needs no launcher for one process")
+def test_a_missing_launcher_is_named(monkeypatch):
+    for name in ("TF_CONFIG", "RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    strategy, named = {"tensorflow": ("multi-worker", "TF_CONFIG"), "torch": ("data-parallel", "torchrun")}[BACKEND]
+    with pytest.raises(ValueError, match=named), distribute(strategy):
+        pass
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="the other backends need no callback to be right")
+def test_forgotten_callbacks_are_an_error(monkeypatch):
+    environment = {"RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_ports(1)[0])}
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    texts, labels = tiny_texts(16)
+    classifier = tiny_classifier(["neg", "pos"])
+    classifier.model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    dataset = BucketedDataset(tiny_tokenizer().encode(texts), np.arange(16) % 2, 8, 32)
+    with pytest.raises(RuntimeError, match="callbacks=distribution.callbacks()"):
+        with distribute("data-parallel", timeout=20) as distribution:
+            classifier.model.fit(distribution.dataset(dataset), verbose=0, shuffle=False)
+
+
+# Shares
+
+
+@pytest.mark.parametrize("num_shares", [1, 2, 3, 4])
+@pytest.mark.parametrize("real", [1, 5, 7, 11, 12])
+@pytest.mark.parametrize("weighted", [False, True], ids=["ones", "weighted"])
+def test_the_mean_of_the_shares_is_the_mean_of_the_batch(num_shares, real, weighted):
+    rng = np.random.default_rng(real)
+    weights = np.zeros(12)
+    weights[:real] = rng.uniform(0.1, 3, real) if weighted else 1
+    losses = rng.normal(size=12)
+    rows, parts = share_rows(weights, num_shares)
+    assert rows.shape == parts.shape == (num_shares, rows.shape[1])
+    shared = weights[rows] * parts
+    np.testing.assert_allclose(shared.sum(axis=1), weights.sum() / num_shares, rtol=1e-6)
+    means = (shared * losses[rows]).sum(axis=1) / shared.sum(axis=1)
+    np.testing.assert_allclose(means.mean(), np.average(losses, weights=weights), rtol=1e-6)
+    whole = np.zeros(12)
+    np.add.at(whole, rows, parts)
+    np.testing.assert_allclose(whole[weights > 0], 1, rtol=1e-6)
+
+
+class Batches(keras.utils.PyDataset):
+    def __init__(self, *batches, **attributes):
+        super().__init__()
+        self.batches = batches
+        vars(self).update(attributes)
+
+    def __len__(self):
+        return len(self.batches)
+
+    def __getitem__(self, index):
+        return self.batches[index]
+
+
+def test_copies_of_an_example_stay_together():
+    rows = np.arange(12).repeat(2)
+    weights = np.ones(24, "float32") * (rows < 7)
+    dataset = SharedDataset(Batches((rows, rows, weights), copies=2), 4)
+    inputs, targets, found = dataset[0]
+    assert inputs.tolist() == targets.tolist()
+    assert (inputs[::2] == inputs[1::2]).all()
+    np.testing.assert_allclose(found.reshape(4, -1).sum(axis=1), 14 / 4)
+
+
+def test_several_weights_a_row_are_shared_out_by_their_sum():
+    weights = np.array([[1, 1], [1, 0], [1, 1], [0, 0]], "float32")  # two examples a row
+    rows = np.arange(4)
+    inputs, _, found = SharedDataset(Batches((rows, rows, weights)), 2)[0]
+    assert found.shape == (len(inputs), 2)
+    np.testing.assert_allclose(found.reshape(2, -1).sum(axis=1), 2.5)
+
+
+def test_a_partial_batch_without_weights_is_refused():
+    dataset = SharedDataset(Batches((np.arange(4), np.arange(4)), (np.arange(3), np.arange(3))), 2)
+    assert [part.tolist() for part in dataset[0]] == [[0, 1, 2, 3]] * 2
+    with pytest.raises(ValueError, match="Use a batch size of 2 or 4, or yield sample weights too"):
+        dataset[1]
+
+
+def test_what_is_left_of_an_epoch_is_shared_too():
+    texts, _ = tiny_texts(29)
+    whole = BucketedDataset(tiny_tokenizer().encode(texts), np.arange(29), 8, 32)
+    left = SharedDataset(whole, 2, slice(1, 2)).starting_at(1, step=2)
+    assert len(left) == len(whole) - 2
+    assert len(left[0][1]) == 4
