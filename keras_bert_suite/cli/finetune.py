@@ -1,12 +1,17 @@
 """Train a pretrained encoder on your data and save the result.
 
 Data files are TSV, CSV, JSON Lines or Parquet with the columns text (and
-text_b for pairs) and label.
+text_b for pairs) and label. While it trains, its state is in OUTPUT.training:
+killed at any moment, the same command goes on from there. The output has the
+model, report.html to look at, and log.csv.
 """
 
+import shutil
 import sys
 import time
+from pathlib import Path
 
+from keras_bert_suite.cli.recipe import add_recipe, recipe_from
 from keras_bert_suite.cli.shared import (
     add_columns,
     add_seed,
@@ -34,11 +39,19 @@ def add_arguments(parser):
     parser.add_argument("--overwrite", action="store_true", help="replace the output directory if it is there")
     parser.add_argument("--epochs", type=positive_int, default=3, metavar="N", help="default: 3")
     parser.add_argument("--batch-size", type=positive_int, default=32, metavar="N", help="default: 32")
-    parser.add_argument(
-        "--learning-rate", type=positive_float, metavar="X", help="the peak (default: 5e-5 at width 768, by width)"
-    )
     parser.add_argument("--max-length", type=positive_int, metavar="N", help="longer texts are cut, in tokens")
     parser.add_argument("--replace-head", action="store_true", help="train a new head although the model has one")
+    parser.add_argument("--dtype", metavar="POLICY", help="e.g. mixed_bfloat16 (default: float32)")
+    parser.add_argument(
+        "--packing", choices=("auto", "on", "off"), default="auto", help="several texts a row (default: where faster)"
+    )
+    parser.add_argument("--restart", action="store_true", help="begin anew although OUTPUT.training has a state")
+    parser.add_argument(
+        "--save-every", type=positive_float, default=60.0, metavar="SECONDS", help="between two states (default: 60)"
+    )
+    parser.add_argument("--strategy", metavar="NAME", help="how to use several devices; docs/distributed.md")
+    parser.add_argument("--tensorboard", action="store_true", help="write OUTPUT/tensorboard too")
+    add_recipe(parser)
     add_columns(parser)
     add_seed(parser)
 
@@ -48,15 +61,34 @@ def run(options):
 
     check_free(options.output, options.overwrite)
     start(options.train, options.dev)
+    from keras_bert_suite.training import distribute
+
+    with distribute(options.strategy) as distribution:
+        _train(options, distribution.is_chief)
+
+
+def _train(options, is_chief):
     from keras_bert_suite import TextClassifier
+    from keras_bert_suite.files import check_free
+    from keras_bert_suite.reports import write_report
+    from keras_bert_suite.training import CSVLog, ProgressBar, TensorBoardLog
 
     began = time.perf_counter()
     columns = columns_from(options.columns)
+    output = Path(options.output)
+    state = output.with_name(f"{output.name}.training")
+    if options.restart and is_chief:
+        shutil.rmtree(state, ignore_errors=True)
     classifier = TextClassifier.from_pretrained(
-        options.model, max_length=options.max_length, replace_head=options.replace_head
+        options.model, max_length=options.max_length, replace_head=options.replace_head, dtype=options.dtype
     )
-    check_free(options.output, options.overwrite, room=4 * classifier.encoder.count_params())
-    classifier.compile(learning_rate=options.learning_rate)
+    check_free(output, options.overwrite, room=16 * classifier.encoder.count_params())
+    classifier.compile(**recipe_from(options))
+    callbacks = []
+    if is_chief:
+        callbacks += [] if options.json else [ProgressBar(batch_size=options.batch_size)]
+        callbacks += [CSVLog(state / "log.csv")]
+        callbacks += [TensorBoardLog(state / "tensorboard")] if options.tensorboard else []
     history = classifier.fit(
         options.train,
         validation_data=options.dev,
@@ -64,23 +96,60 @@ def run(options):
         batch_size=options.batch_size,
         seed=options.seed,
         columns=columns,
-        verbose=0 if options.json else 1 if sys.stdout.isatty() else 2,
-    )
-    classifier.save_pretrained(options.output, overwrite=options.overwrite)
+        packing={"auto": "auto", "on": True, "off": False}[options.packing],
+        directory=state / "states",
+        save_every=options.save_every,
+        callbacks=callbacks,
+        verbose=0,
+    ).history
+    if not is_chief:
+        return
+    classifier.save_pretrained(output, overwrite=options.overwrite)
     result = {
         "task": options.task,
         "output": options.output,
         "labels": classifier.labels,
-        "epochs": options.epochs,
-        "loss": history.history["loss"][-1],
+        "epochs": len(history["loss"]),
+        "loss": history["loss"][-1],
         "seconds": round(time.perf_counter() - began, 1),
     }
+    report = classifier.report(
+        options.dev or options.train,
+        columns=columns,
+        title=f"{output.name}: {options.task}",
+        history=history,
+        summary=_facts(options, classifier, result),
+    )
+    if not options.dev:
+        report.warnings.append("The scores are on the examples trained on: --dev names others.")
+    write_report(state / "report.html", report, json_path=state / "report.json")
+    shutil.rmtree(state / "states")
+    for part in sorted(state.iterdir()):
+        part.replace(output / part.name)
+    state.rmdir()
+    scores = ""
     if options.dev:
-        result["dev"] = {"accuracy": history.history["val_accuracy"][-1], "loss": history.history["val_loss"][-1]}
-    scores = f", dev accuracy {result['dev']['accuracy']:.4f}" if options.dev else ""
+        result["dev"] = {"accuracy": report.summary["accuracy"], "loss": report.summary["loss"]}
+        scores = f", dev accuracy {report.summary['accuracy']:.4f}"
     print_result(
         options,
         result,
         f"Saved {options.output}: {len(classifier.labels)} labels, loss {result['loss']:.4f}{scores}, "
-        f"{result['seconds']:.0f} s.",
+        f"{result['seconds']:.0f} s. {output / 'report.html'} shows more.",
     )
+
+
+def _facts(options, classifier, result):
+    import keras
+
+    return {
+        "model": str(options.model),
+        "trained on": str(options.train),
+        "scored on": str(options.dev or options.train),
+        "parameters": classifier.model.count_params(),
+        "epochs": result["epochs"],
+        "seconds": result["seconds"],
+        "seed": str(options.seed),
+        "backend": keras.backend.backend(),
+        "command": " ".join(["kbs", *sys.argv[1:]]),
+    }

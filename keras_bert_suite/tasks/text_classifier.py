@@ -14,13 +14,12 @@ from keras_bert_suite.checkpoints.hugging_face import write_hugging_face
 from keras_bert_suite.data import LabelMap
 from keras_bert_suite.errors import CheckpointError
 from keras_bert_suite.files import replaced_directory, replaced_file
-from keras_bert_suite.layers.base import truncated_normal
 from keras_bert_suite.models import build_encoder, build_text_classifier, encoder_config, find_encoder
 from keras_bert_suite.tasks.inference import predict_encoded, progress_bar
 from keras_bert_suite.tasks.inputs import encode_texts, is_batched, read_input, stream_texts
 from keras_bert_suite.tasks.pretrained import allowed_length, check_vocabulary, open_pretrained
-from keras_bert_suite.training import BucketedDataset, build_optimizer
-from keras_bert_suite.training.backend import compiles_per_shape, dropout_under
+from keras_bert_suite.tasks.reporting import report_classification
+from keras_bert_suite.tasks.trainable import TrainableTask
 
 __all__ = ["TextClassifier"]
 
@@ -31,7 +30,7 @@ HEAD = "text_classifier"
 NEW_LAYERS = HEADS[HEAD]
 
 
-class TextClassifier:
+class TextClassifier(TrainableTask):
     """A classifier of texts: a `keras.Model`, its tokenizer and its labels.
 
     It adds text in and answers out to an ordinary `keras.Model`, which stays
@@ -78,7 +77,6 @@ class TextClassifier:
         self.label_map = None
         self._model = None
         self._new_parts = set(NEW_LAYERS)
-        self._training = None
         if labels is not None:
             self._set_labels(LabelMap(labels))
 
@@ -183,63 +181,11 @@ class TextClassifier:
 
     # Training
 
-    def compile(
-        self,
-        learning_rate=None,
-        *,
-        optimizer=None,
-        loss=None,
-        metrics=None,
-        weight_decay=0.01,
-        warmup_ratio=0.1,
-        clip_norm=1.0,
-        jit_compile=None,
-    ):
-        """Choose how to train. All defaults are those that BERT is usually fine-tuned with.
+    def _default_loss(self):
+        return self.recipe.build_classification_loss()
 
-        Args:
-            learning_rate: optional float. The peak; it rises to it over
-                `warmup_ratio` of the steps and falls to 0 over the rest.
-                Defaults to 5e-5 for a `hidden_dim` of 768, and in inverse
-                proportion for others: narrow models need larger steps.
-            optimizer: optional `keras.optimizers.Optimizer`, instead of AdamW
-                with everything said here.
-            loss: optional Keras loss over logits `(B, L)` and int labels `(B,)`.
-                Defaults to cross-entropy.
-            metrics: optional list of Keras metrics. Defaults to accuracy.
-            weight_decay: float. Of AdamW; biases and norms are exempt.
-            warmup_ratio: float in [0, 1]. Share of the steps.
-            clip_norm: optional float. Bound on the norm of all gradients together.
-            jit_compile: optional bool. Whether to compile with XLA. Defaults to
-                where it is faster: not on TensorFlow on a CPU.
-        """
-        self._training = {
-            "optimizer": optimizer,
-            "loss": loss,
-            "metrics": metrics,
-            "jit_compile": jit_compile,
-            "adamw": {
-                "learning_rate": learning_rate or 5e-5 * 768 / encoder_config(self.encoder).hidden_dim,
-                "weight_decay": weight_decay,
-                "warmup_ratio": warmup_ratio,
-                "clip_norm": clip_norm,
-            },
-        }
-
-    def _compile_model(self, total_steps):
-        if self._training is None:
-            self.compile()
-        chosen = self._training
-        jit_compile = chosen["jit_compile"]
-        if jit_compile is None:
-            jit_compile = "auto" if compiles_per_shape() else False
-        self.model.compile(
-            optimizer=chosen["optimizer"] or build_optimizer(total_steps=total_steps, **chosen["adamw"]),
-            loss=chosen["loss"]
-            or keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="mean_with_sample_weight"),
-            weighted_metrics=chosen["metrics"] or [keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
-            jit_compile=jit_compile,
-        )
+    def _default_metrics(self):
+        return [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
 
     def fit(
         self,
@@ -252,14 +198,17 @@ class TextClassifier:
         batch_size=32,
         seed=None,
         columns=None,
+        packing="auto",
+        directory=None,
+        save_every=60.0,
         callbacks=None,
         verbose="auto",
         **options,
     ):
         """Train on a file, on texts, or on anything that `keras.Model.fit` takes.
 
-        Texts are encoded once and batched by length. With a seed, the same call
-        on the same machine gives the same weights.
+        Texts are encoded once and batched so that hardly any padding is
+        computed. With a seed, the same call on the same machine gives the same weights.
 
         Args:
             x: path of a TSV, CSV, JSON Lines or Parquet file; or a list of str,
@@ -273,6 +222,13 @@ class TextClassifier:
             batch_size: int. Texts a step. Defaults to 32.
             seed: optional int. Governs new weights, order and dropout.
             columns: optional dict, as in `data.read_examples`.
+            packing: bool, or `"auto"`. Whether several texts share a row, kept
+                apart by the attention mask, or batches are of texts of like
+                length. Defaults to what is faster on the running backend and device.
+            directory: optional path. Where the state of the training is kept:
+                when the process is killed, the same call goes on from there, to
+                the very weights that it would have come to. Needs a seed.
+            save_every: float. Seconds between two states.
             callbacks: optional list of `keras.callbacks.Callback`.
             verbose: as in `keras.Model.fit`.
             **options: passed on to `keras.Model.fit`.
@@ -280,62 +236,46 @@ class TextClassifier:
             `keras.callbacks.History`.
         Raises:
             DataError: if a file breaks a rule or has an unknown label.
+            TrainingInterrupted: on SIGTERM, when the state has been saved.
         """
+        common = {
+            "epochs": epochs,
+            "seed": seed,
+            "directory": directory,
+            "save_every": save_every,
+            "callbacks": callbacks,
+            "verbose": verbose,
+            **options,
+        }
+        if directory is not None and seed is None:
+            raise ValueError("fit: a training that can be resumed needs a seed. Received: directory without seed.")
         if is_batched(x):
             if seed is not None:
                 keras.utils.set_random_seed(seed)  # Keras orders arrays itself.
-            return self._fit_batches(x, y, validation_data, epochs, batch_size, seed, callbacks, verbose, options)
+            return self._train(x, y, validation_data=validation_data, batch_size=batch_size, **common)
         training = read_input(x, y, pairs, columns, require_label=True)
         if self.label_map is None:
             labels = LabelMap.from_examples(map(_label_name, training.labels), path=training.path)
             self._set_labels(labels)
         self.label_map.check_trainable(training.path)
-        validation = None if validation_data is None else self._validation(validation_data, columns, batch_size)
+        self.pair = training.pairs is not None
+        packed = self._packs(packing)
+        validation = self._validation(validation_data, columns, batch_size, packed)
         # Keras seeds Python's generator along with its own, so keras.utils.set_random_seed governs this too.
         order_seed = random.getrandbits(31) if seed is None else seed
-        self.pair = training.pairs is not None
-        dataset = self._dataset(training, batch_size, shuffle=True, seed=order_seed)
-        options["shuffle"] = False  # The data set has an order of its own each epoch.
-        return self._fit_batches(dataset, None, validation, epochs, None, seed, callbacks, verbose, options)
+        dataset = self._dataset(training, batch_size, packed, shuffle=True, seed=order_seed)
+        common["shuffle"] = False  # The data set has an order of its own each epoch.
+        return self._train(dataset, validation_data=validation, **common)
 
-    def _fit_batches(self, x, y, validation, epochs, batch_size, seed, callbacks, verbose, options):
-        if seed is not None:
-            self._draw_under(seed)
-        steps = options.get("steps_per_epoch") or _num_batches(x, batch_size)
-        self._compile_model(total_steps=steps * epochs if steps else None)
-        with dropout_under(seed):
-            history = self.model.fit(
-                x,
-                y,
-                validation_data=validation,
-                epochs=epochs,
-                batch_size=batch_size,
-                callbacks=callbacks,
-                verbose=verbose,
-                **options,
-            )
-        self._new_parts = set()
-        return history
-
-    def _draw_under(self, seed):
-        """Draw new weights and dropout from `seed`, without touching any global generator."""
-        kernels = [weight for weight in self.model.weights if weight.path.endswith("/kernel")]
-        for number, kernel in enumerate(kernel for kernel in kernels if kernel.path.split("/")[0] in self._new_parts):
-            initializer = truncated_normal(encoder_config(self.encoder).initializer_range, seed=seed + number)
-            kernel.assign(initializer(kernel.shape))
-        for number, layer in enumerate(self.model._flatten_layers()):
-            if isinstance(layer, keras.layers.Dropout) and layer.rate > 0:
-                layer.seed_generator.state.assign(np.array([seed, number], "uint32"))
-
-    def _validation(self, data, columns, batch_size):
-        if is_batched(data) or (isinstance(data, tuple) and is_batched(data[0])):
+    def _validation(self, data, columns, batch_size, packed):
+        if data is None or is_batched(data) or (isinstance(data, tuple) and is_batched(data[0])):
             return data
         x, y = data if isinstance(data, tuple) else (data, None)
-        return self._dataset(read_input(x, y, None, columns, require_label=True), batch_size, shuffle=False)
+        return self._dataset(read_input(x, y, None, columns, require_label=True), batch_size, packed, shuffle=False)
 
-    def _dataset(self, found, batch_size, shuffle, seed=0):
+    def _dataset(self, found, batch_size, packed, shuffle, seed=0):
         targets = self._targets(found)
-        return BucketedDataset(self._encode(found), targets, batch_size, self.max_length, shuffle=shuffle, seed=seed)
+        return self._batches(self._encode(found), targets, batch_size, packed=packed, shuffle=shuffle, seed=seed)
 
     def _targets(self, found):
         self._check_labels_known()
@@ -368,7 +308,7 @@ class TextClassifier:
             dict with `accuracy`, in [0, 1], and `loss`, the mean cross-entropy in nats.
         """
         if is_batched(x):
-            self._compile_model(total_steps=None)
+            self._compile_model(self.model)
             scores = self.model.evaluate(x, y, verbose=int(progress), return_dict=True)
             return {"accuracy": scores.pop("accuracy", None), **scores}
         found = read_input(x, y, pairs, columns, require_label=True)
@@ -381,6 +321,26 @@ class TextClassifier:
             "accuracy": float((logits.argmax(axis=-1) == targets).mean()),
             "loss": float(-log_probabilities[np.arange(len(targets)), targets].mean()),
         }
+
+    def report(self, x, y=None, *, pairs=None, columns=None, title="Text classification", summary=None, history=None):
+        """Score the classifier on labelled texts in full, for `reports.write_report`.
+
+        Args:
+            x: path of a file, or texts, as in `fit`.
+            y: labels, when `x` is not a file.
+            pairs, columns: as in `fit`.
+            title: str.
+            summary: optional dict of facts to show beside the scores.
+            history: optional dict of lists, what `fit` returned as `history.history`.
+        Returns:
+            `reports.Report`: accuracy, precision, recall and F1 by label, what
+            is taken for what, and the mistakes that the classifier is surest of.
+        """
+        found = read_input(x, y, pairs, columns, require_label=True)
+        probabilities = _softmax(self._logits(found))
+        return report_classification(
+            title, found, self._targets(found), probabilities, self.labels, summary=summary, history=history
+        )
 
     def predict(self, x, *, pairs=None, columns=None, progress=False):
         """Label texts.
@@ -449,12 +409,15 @@ class TextClassifier:
                 return
         with progress_bar(total, "predicting", progress) as bar:
             for found in stream_texts(x, pairs=pairs, columns=columns):
-                logits = self._logits(found, bar)
-                exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
-                yield found, exponentials / exponentials.sum(axis=-1, keepdims=True)
+                yield found, _softmax(self._logits(found, bar))
 
     def _logits(self, found, bar=None):
         return predict_encoded(self.model, self._encode(found), self.max_length, bar)
+
+
+def _softmax(logits):
+    exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return exponentials / exponentials.sum(axis=-1, keepdims=True)
 
 
 def _label_name(label):
@@ -493,13 +456,3 @@ def _is_data_path(text):
     """Return whether a str is meant as a file: it ends like one and has no line break."""
     suffixes = (".tsv", ".csv", ".jsonl", ".ndjson", ".json", ".parquet", ".txt", ".gz")
     return text.lower().endswith(suffixes) and "\n" not in text
-
-
-def _num_batches(x, batch_size):
-    """Return how many batches an epoch over `x` has, or `None` where it cannot be known."""
-    if isinstance(x, dict):
-        return -(-len(next(iter(x.values()))) // (batch_size or 32))
-    try:
-        return len(x)
-    except TypeError:
-        return None

@@ -1,17 +1,48 @@
 """Pieces of a training run, each of use in a plain Keras script too."""
 
 from keras_bert_suite.training.dataset import BucketedDataset
+from keras_bert_suite.training.distribution import current_distribution, distribute
+from keras_bert_suite.training.early_stopping import EarlyStopping
+from keras_bert_suite.training.freezing import GradualUnfreezing, freeze, unfreeze
+from keras_bert_suite.training.guards import NonFiniteLoss, memory_guard
+from keras_bert_suite.training.interruption import TrainingInterrupted
 from keras_bert_suite.training.logs import CSVLog, TensorBoardLog, read_csv_log
-from keras_bert_suite.training.optimizers import build_optimizer
+from keras_bert_suite.training.lora import add_lora, merge_lora
+from keras_bert_suite.training.losses import ClassificationLoss, RDropLoss
+from keras_bert_suite.training.optimizers import Lamb, LayerwiseAdamW, build_optimizer
+from keras_bert_suite.training.packed_dataset import PackedDataset
 from keras_bert_suite.training.progress import ProgressBar
-from keras_bert_suite.training.schedules import LinearWarmupDecay
+from keras_bert_suite.training.recipe import Recipe
+from keras_bert_suite.training.repeated_dataset import RepeatedDataset
+from keras_bert_suite.training.resume import fit_resumable
+from keras_bert_suite.training.schedules import LinearWarmupDecay, build_schedule
 
 __all__ = [
     "BucketedDataset",
     "CSVLog",
+    "ClassificationLoss",
+    "EarlyStopping",
+    "GradualUnfreezing",
+    "Lamb",
+    "LayerwiseAdamW",
     "LinearWarmupDecay",
+    "NonFiniteLoss",
+    "PackedDataset",
     "ProgressBar",
+    "RDropLoss",
+    "Recipe",
+    "RepeatedDataset",
     "TensorBoardLog",
+    "TrainingInterrupted",
+    "add_lora",
     "build_optimizer",
+    "build_schedule",
+    "current_distribution",
+    "distribute",
+    "fit_resumable",
+    "freeze",
+    "memory_guard",
+    "merge_lora",
     "read_csv_log",
+    "unfreeze",
 ]

@@ -5,7 +5,7 @@ import os
 
 import keras
 
-__all__ = ["compiles_per_shape", "concurrent_batches", "dropout_under", "has_accelerator"]
+__all__ = ["compiles_per_shape", "concurrent_batches", "dropout_under", "has_accelerator", "packs_by_default"]
 
 
 def has_accelerator():
@@ -31,6 +31,11 @@ def compiles_per_shape():
     """
     backend = keras.backend.backend()
     return backend == "jax" or (backend == "tensorflow" and has_accelerator())
+
+
+def packs_by_default():
+    """Return whether rows of several texts are faster to train on than batches of texts of like length."""
+    return has_accelerator()
 
 
 def concurrent_batches():
