@@ -1,16 +1,16 @@
 """Training on packed rows, on batches of like length and on batches padded to their longest, in turns in one process.
 
 The same texts, 32 examples a batch in each, through `fit` of a classifier of
-the size of all-MiniLM-L6-v2 with new weights: float32, dropout, AdamW. Each
-way has a first epoch of its own in which it compiles; then they take turns,
-an epoch at a time.
+the size of all-MiniLM-L6-v2 with new weights: float32, dropout, AdamW. A turn is
+the first batches of an epoch. Each way has a turn of its own in which it
+compiles; then they take turns.
 
     packed    `PackedDataset`: several examples a row, an attention mask between them
     bucketed  `BucketedDataset`: examples of like length share a batch
     padded    random batches, each padded to its longest
 
     KERAS_BACKEND=jax python benchmarks/packing.py
-    KERAS_BACKEND=torch python benchmarks/packing.py --text news.txt --examples 512 --json
+    KERAS_BACKEND=torch python benchmarks/packing.py --text news.txt --steps 32 --json
 """
 
 import argparse
@@ -75,9 +75,9 @@ def contenders(encoded, batch_size):
     }
 
 
-def seconds_of(model, dataset):
+def seconds_of(model, dataset, steps):
     started = time.perf_counter()
-    model.fit(dataset, shuffle=False, verbose=0)
+    model.fit(dataset, steps_per_epoch=steps, shuffle=False, verbose=0)
     return time.perf_counter() - started
 
 
@@ -85,7 +85,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="all-MiniLM-L6-v2", help="whose tokenizer to use: directory or name")
     parser.add_argument("--text", type=Path, help="texts: one a line, or a TSV, CSV or JSON Lines file")
-    parser.add_argument("--examples", type=int, default=256, help="how many texts to use at most")
+    parser.add_argument("--steps", type=int, default=16, help="batches of a turn")
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=4, help="turns of each way")
     parser.add_argument("--json", action="store_true", help="print JSON")
@@ -94,35 +94,40 @@ def main():
     files = [arguments.text] if arguments.text else sorted(DATA.glob("*.tsv"))
     texts = [row.text for file in files for row in read_texts(file)]
     random.Random(0).shuffle(texts)
-    encoded = load_tokenizer(arguments.model).encode(texts[: arguments.examples], max_length=MAX_LENGTH)
+    encoded = load_tokenizer(arguments.model).encode(texts, max_length=MAX_LENGTH)
 
     ways = contenders(encoded, arguments.batch_size)
-    computed = {
-        name: sum(dataset[index][0]["token_ids"].size for index in range(len(dataset)))
-        for name, (_, dataset) in ways.items()
-    }
-    first = {name: seconds_of(*way) for name, way in ways.items()}
+    steps = min(arguments.steps, -(-len(encoded) // arguments.batch_size))
+    examples, padding = {}, {}
+    for name, (_, dataset) in ways.items():
+        batches = [dataset[index] for index in range(steps)]
+        examples[name] = sum(float(weights.sum()) for _, _, weights in batches)
+        tokens = sum(
+            int((inputs.get("sequence_ids", inputs.get("padding_mask")) > 0).sum()) for inputs, _, _ in batches
+        )
+        padding[name] = 1 - tokens / sum(inputs["token_ids"].size for inputs, _, _ in batches)
+    first = {name: seconds_of(*way, steps) for name, way in ways.items()}
     seconds = {name: [] for name in ways}
     for turn in range(arguments.rounds):
         for name in list(ways)[:: 1 if turn % 2 == 0 else -1]:
-            seconds[name].append(seconds_of(*ways[name]))
+            seconds[name].append(seconds_of(*ways[name], steps))
+    speeds = {name: [examples[name] / time for time in times] for name, times in seconds.items()}
     rows = [
         {
             "way": name,
-            "examples_per_second": len(encoded) / statistics.median(times),
-            "ratio": statistics.median(
-                reference / own for own, reference in zip(times, seconds[REFERENCE], strict=True)
-            ),
-            "padding": 1 - int(encoded.lengths.sum()) / computed[name],
+            "examples_per_second": statistics.median(rates),
+            "ratio": statistics.median(rate / other for rate, other in zip(rates, speeds[REFERENCE], strict=True)),
+            "padding": padding[name],
             "first_seconds": first[name],
-            "seconds": times,
+            "seconds": seconds[name],
         }
-        for name, times in seconds.items()
+        for name, rates in speeds.items()
     ]
     report = {
         "machine": machine(2),
         "backend": keras.backend.backend(),
         "examples": len(encoded),
+        "steps": steps,
         "tokens": {"mean": float(encoded.lengths.mean()), "longest": int(encoded.lengths.max())},
         "rows": rows,
     }
@@ -130,8 +135,11 @@ def main():
         print(json.dumps(report, indent=2))
         return 0
     print(report["machine"])
-    print(f"{report['backend']}: {len(encoded)} examples of {encoded.lengths.mean():.0f} tokens on average")
-    print(f"\n{'':12}{'examples/s':>12}{'x padded':>10}{'padding':>10}{'first epoch':>14}")
+    print(
+        f"{report['backend']}: {steps} batches of {arguments.batch_size} examples, "
+        f"{encoded.lengths.mean():.0f} tokens on average"
+    )
+    print(f"\n{'':12}{'examples/s':>12}{'x padded':>10}{'padding':>10}{'first turn':>14}")
     for row in rows:
         print(f"{row['way']:12}{row['examples_per_second']:12.1f}{row['ratio']:10.2f}", end="")
         print(f"{row['padding']:10.0%}{row['first_seconds']:12.1f} s")

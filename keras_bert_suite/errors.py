@@ -12,6 +12,7 @@ __all__ = [
     "ArtifactError",
     "CheckpointError",
     "DataError",
+    "TrainingInterrupted",
     "check_choice",
     "check_positive_int",
     "check_rate",
@@ -59,6 +60,25 @@ class CheckpointError(ValueError):
 
 class ArtifactError(RuntimeError):
     """An exported artifact could not be written, or does not agree with its model."""
+
+
+class TrainingInterrupted(RuntimeError):
+    """Training ended early on a signal, after its state was saved; the same call goes on from there.
+
+    Args:
+        path: path of the state.
+        step: int. Batches trained so far, over all epochs.
+        signal_number: int. The signal.
+    """
+
+    def __init__(self, path, step, signal_number):
+        super().__init__(
+            f"training was interrupted after {step} batches; its state is saved in {path}. "
+            "Run the same command again to go on."
+        )
+        self.path = path
+        self.step = step
+        self.signal_number = signal_number
 
 
 def check_choice(subject, name, value, choices):

@@ -161,6 +161,11 @@ def from_model(model, *, path="", head=None, labels=None, values=None):
         labels: optional list of str.
         values: optional dict of further entries of the config.
     """
+    if any(variable.path.endswith(("/lora_kernel_a", "/lora_kernel_b")) for variable in model.weights):
+        raise ValueError(
+            f"{path or model.name}: the weights must be whole. Received: a model with low-rank updates beside its "
+            "kernels. Call training.merge_lora first."
+        )
     head = model.name if head is None and model.name in HEADS else head
     layers = set(HEADS.get(head, ()))
     weights = {}

@@ -28,12 +28,16 @@ WITHOUT_KERAS = ("doctor", "inspect")
 
 BACKENDS = ("tensorflow", "jax", "torch")
 
+#: The exit code of a training that was ended by SIGTERM and can go on: EX_TEMPFAIL of sysexits.h.
+SAVED = 75
+
 EXIT_CODES = """\
 exit codes:
   0    done
   1    the work failed: an artifact disagrees with its model, or could not be written
   2    wrong usage or bad input: a file, a checkpoint, an option
   3    something that is needed is not installed
+  75   training ended by SIGTERM; its state is saved, the same command goes on
   130  interrupted by Ctrl-C
   143  ended by SIGTERM
 """
@@ -117,10 +121,13 @@ def _end(signal_number, frame):
 
 def _fail(error, options):
     """Print one line for an error and return its exit code; what is a bug keeps its traceback."""
-    from keras_bert_suite.errors import ArtifactError
+    from keras_bert_suite.errors import ArtifactError, TrainingInterrupted
 
     if isinstance(error, SystemExit):
         return error.code
+    if isinstance(error, TrainingInterrupted):
+        print(f"\nkbs: {error}", file=sys.stderr)
+        return 130 if error.signal_number == signal.SIGINT else SAVED
     if isinstance(error, KeyboardInterrupt):
         print("\nkbs: interrupted; nothing half-written was left", file=sys.stderr)
         return 130

@@ -113,13 +113,18 @@ class TrainableTask:
             self._draw_under(seed)
         num_batches = options.get("steps_per_epoch") or _num_batches(x, batch_size)
         model = build_packed(self.model) if isinstance(x, PackedDataset) else self.model
-        if self.recipe.r_drop and isinstance(x, TextDataset):
-            x = RepeatedDataset(x)
+        if self.recipe.r_drop:
+            x, validation_data = (
+                RepeatedDataset(data) if isinstance(data, TextDataset) else data for data in (x, validation_data)
+            )
         callbacks = [*self.recipe.callbacks(), NonFiniteLoss(), *(callbacks or [])]
         if self.recipe.patience is not None:
             name, mode = self.monitor
             callbacks.append(EarlyStopping(monitor=name, mode=mode, patience=self.recipe.patience))
         with self.recipe.applied(model, seed), dropout_under(seed), memory_guard():
+            for layer in model.layers:
+                if layer.name in self._new_parts:  # a pooler, say, that was never trained
+                    layer.trainable = True
             self._compile_model(model, num_batches and num_batches * epochs)
             arguments = {
                 "validation_data": validation_data,

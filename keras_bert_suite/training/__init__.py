@@ -5,7 +5,6 @@ from keras_bert_suite.training.distribution import current_distribution, distrib
 from keras_bert_suite.training.early_stopping import EarlyStopping
 from keras_bert_suite.training.freezing import GradualUnfreezing, freeze, unfreeze
 from keras_bert_suite.training.guards import NonFiniteLoss, memory_guard
-from keras_bert_suite.training.interruption import TrainingInterrupted
 from keras_bert_suite.training.logs import CSVLog, TensorBoardLog, read_csv_log
 from keras_bert_suite.training.lora import add_lora, merge_lora
 from keras_bert_suite.training.losses import ClassificationLoss, RDropLoss
@@ -33,7 +32,6 @@ __all__ = [
     "Recipe",
     "RepeatedDataset",
     "TensorBoardLog",
-    "TrainingInterrupted",
     "add_lora",
     "build_optimizer",
     "build_schedule",

@@ -137,8 +137,6 @@ class BucketedDataset(TextDataset):
         max_length: int. No row is longer, in tokens.
         shuffle: bool. Whether each epoch has an order of its own. Defaults to true.
         seed: int. The order depends on this and on the epoch alone. Defaults to 0.
-        copies: int. How many rows an example has in its batch, one after the
-            other: 2 for `RDropLoss`. Defaults to 1.
     Example:
     >>> import keras_bert_suite as kbs
     >>> tokenizer = kbs.WordPieceTokenizer(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "good", "bad"])
@@ -148,14 +146,13 @@ class BucketedDataset(TextDataset):
     (['padding_mask', 'segment_ids', 'token_ids'], 2, [0, 1])
     """
 
-    def __init__(self, encoded, targets, batch_size, max_length, shuffle=True, seed=0, copies=1, **kwargs):
+    def __init__(self, encoded, targets, batch_size, max_length, shuffle=True, seed=0, **kwargs):
         super().__init__(encoded, targets, batch_size, shuffle, seed, **kwargs)
         self.buckets = model_buckets(max_length)
-        self.copies = copies
         self._begin()
 
     def _settings(self):
-        return {**super()._settings(), "buckets": list(self.buckets), "copies": self.copies}
+        return {**super()._settings(), "buckets": list(self.buckets)}
 
     def _plan(self, epoch):
         lengths = self.encoded.lengths
@@ -201,8 +198,7 @@ class BucketedDataset(TextDataset):
 
     def _batch(self, planned):
         """Return `(inputs, targets, weights)`: dict of int32 `(B, T)`, `(B, ...)` and float32 `(B,)`."""
-        batch = planned._replace(rows=np.repeat(planned.rows, self.copies), size=planned.size * self.copies)
-        filler = batch.size - len(batch.rows)
-        targets = self.targets[np.pad(batch.rows, (0, filler), mode="edge")]
-        weights = np.pad(np.ones(len(batch.rows), "float32"), (0, filler))
-        return fixed_shape(self.encoded, batch), targets, weights
+        filler = planned.size - len(planned.rows)
+        targets = self.targets[np.pad(planned.rows, (0, filler), mode="edge")]
+        weights = np.pad(np.ones(len(planned.rows), "float32"), (0, filler))
+        return fixed_shape(self.encoded, planned), targets, weights

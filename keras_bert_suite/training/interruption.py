@@ -4,24 +4,7 @@ import contextlib
 import signal
 import threading
 
-__all__ = ["TrainingInterrupted", "noted_signals"]
-
-
-class TrainingInterrupted(RuntimeError):
-    """Training ended early on a signal, after its state was saved; the same call goes on from there.
-
-    Args:
-        path: path of the state.
-        step: int. Batches trained so far, over all epochs.
-    """
-
-    def __init__(self, path, step):
-        super().__init__(
-            f"training was interrupted after {step} batches; its state is saved in {path}. "
-            "Run the same command again to go on."
-        )
-        self.path = path
-        self.step = step
+__all__ = ["noted_signals"]
 
 
 @contextlib.contextmanager

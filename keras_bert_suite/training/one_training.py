@@ -4,8 +4,8 @@ import time
 
 import keras
 
+from keras_bert_suite.errors import TrainingInterrupted
 from keras_bert_suite.training.early_stopping import callback_state, remembers, set_callback_state
-from keras_bert_suite.training.interruption import TrainingInterrupted
 from keras_bert_suite.training.random_state import (
     generator_state,
     host_random_state,
@@ -190,4 +190,4 @@ class OneTraining(keras.callbacks.CallbackList):
 
     def _obey(self):
         if self._noted:
-            raise TrainingInterrupted(self._path, self.batches)
+            raise TrainingInterrupted(self._path, self.batches, self._noted[0])

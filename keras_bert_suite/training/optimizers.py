@@ -48,7 +48,8 @@ def build_optimizer(
             multiplied with for the block below it: 1 at the head, `layer_decay`
             at the highest block. Defaults to 1.0.
         accumulation_steps: int. Batches whose gradients are averaged for one
-            update. Those left over when training ends are not used. Defaults to 1.
+            update. Those left over when training ends are not used. Above 1,
+            Keras cannot train under a `tf.distribute` strategy. Defaults to 1.
         ema_momentum: optional float in [0, 1), e.g. 0.999. At the end of
             `fit` the weights become their exponential moving average over the updates.
         gradual_unfreezing: bool. Whether the callback `GradualUnfreezing` is to

@@ -99,27 +99,59 @@ def test_doctor_says_what_works_and_how_to_get_the_rest(kbs, monkeypatch):
     assert found["packages"]["keras"]
 
 
+def train(model, data, *words, folder):
+    """Start `kbs finetune` in a process of its own."""
+    command = ["finetune", "text-classification", "--model", model, "--train", data / "train.tsv", "--output", "out"]
+    return subprocess.Popen(
+        KBS + [str(word) for word in (*command, *words)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        cwd=folder,
+    )
+
+
+def wait_for(process, start):
+    assert any(line.startswith(start) for line in process.stderr), process.stdout.read()
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="signals differ on Windows")
-def test_a_signal_during_training_leaves_nothing(model, data, tmp_path):
-    words = ["finetune", "text-classification", "--model", model, "--train", data / "train.tsv"]
-    words += ["--output", "out", "--epochs", 100_000]
+def test_a_signal_during_training_saves_its_state(model, data, tmp_path):
     processes = {}
     for sent in (signal.SIGINT, signal.SIGTERM):
         (tmp_path / sent.name).mkdir()
-        processes[sent] = subprocess.Popen(
-            KBS + [str(word) for word in words],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
-            cwd=tmp_path / sent.name,
-        )
-    for sent, process in processes.items():
-        with process:
-            assert any(line.startswith("Epoch 2/") for line in process.stdout), process.stderr.read()
+        processes[sent] = train(model, data, "--epochs", 100_000, folder=tmp_path / sent.name)
+    for sent, code in ((signal.SIGINT, 130), (signal.SIGTERM, 75)):
+        with processes[sent] as process:
+            wait_for(process, "epoch 2/")
             process.send_signal(sent)
             _, errors = process.communicate(timeout=60)
-        assert process.returncode == 128 + sent, errors
+        assert process.returncode == code, errors
         assert "Traceback" not in errors
-        assert ("kbs: interrupted; nothing half-written was left" in errors) == (sent == signal.SIGINT)
-        assert list((tmp_path / sent.name).iterdir()) == []
+        assert "its state is saved in " in errors
+        assert [path.name for path in (tmp_path / sent.name).iterdir()] == ["out.training"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals differ on Windows")
+def test_a_killed_training_goes_on_to_the_same_weights(model, data, tmp_path):
+    words = ["--epochs", 40, "--batch-size", 4, "--save-every", 0.001, "--dev", data / "test.tsv"]
+    (tmp_path / "killed").mkdir()
+    (tmp_path / "whole").mkdir()
+    with train(model, data, *words, folder=tmp_path / "killed") as process:
+        wait_for(process, "epoch 2/")
+        process.kill()
+    with train(model, data, *words[:1], 41, *words[2:], folder=tmp_path / "killed") as process:
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode == 2
+        assert "epochs" in errors
+        assert "Traceback" not in errors
+    for name in ("killed", "whole"):
+        with train(model, data, *words, folder=tmp_path / name) as process:
+            _, errors = process.communicate(timeout=120)
+            assert process.returncode == 0, errors
+        assert [path.name for path in (tmp_path / name).iterdir()] == ["out"]
+    killed, whole = (tmp_path / name / "out" for name in ("killed", "whole"))
+    assert (killed / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
+    assert len((killed / "log.csv").read_text().splitlines()) == 41
+    assert "<h1>out: text-classification</h1>" in (killed / "report.html").read_text(encoding="utf-8")

@@ -70,9 +70,7 @@ def build(case, distribution):
                 weight.assign(rng.normal(0, 0.2, tuple(weight.shape)).astype("float32"))
     model.compile(
         OPTIMIZERS[case.get("optimizer", "sgd")](),
-        keras.losses.SparseCategoricalCrossentropy(
-            from_logits=True, reduction=case.get("reduction", "mean_with_sample_weight")
-        ),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="mean_with_sample_weight"),
         weighted_metrics=["accuracy"],
         jit_compile="auto" if keras.backend.backend() == "jax" else False,
     )

@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -35,23 +36,28 @@ def start(cases, environment=None, devices=4):
         "OMP_NUM_THREADS": "1",
         **(environment or {}),
     }
-    return subprocess.Popen(
-        [sys.executable, str(SCRIPT), json.dumps(cases)],
-        env=environment, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
+    # Files, as a pipe that nobody reads stops a process.
+    out, err = (tempfile.TemporaryFile("w+") for _ in range(2))
+    process = subprocess.Popen(
+        [sys.executable, str(SCRIPT), json.dumps(cases)], env=environment, cwd=ROOT, stdout=out, stderr=err
+    )
+    return process, out, err
 
 
 def finish(processes, timeout=150):
-    """Return, for each process, what it found, its exit status, its standard error and when it ended."""
+    """Return, for each process, what it found, its exit status, and its standard error."""
     ended = []
     try:
-        for process in processes:
-            out, err = process.communicate(timeout=timeout)
-            found = [json.loads(line[6:]) for line in out.splitlines() if line.startswith("FOUND ")]
-            ended.append((found, process.returncode, err))
+        for process, out, err in processes:
+            status = process.wait(timeout)
+            out.seek(0), err.seek(0)
+            found = [json.loads(line[6:]) for line in out if line.startswith("FOUND ")]
+            ended.append((found, status, err.read()))
     finally:
-        for process in processes:
+        for process, out, err in processes:
             process.kill()
+            process.wait()
+            out.close(), err.close()
     return ended
 
 
@@ -253,9 +259,11 @@ def test_without_a_strategy_nothing_changes():
 
 def test_a_strategy_of_another_backend_is_refused():
     other = {"tensorflow": "model-parallel", "jax": "mirrored", "torch": "tpu"}[BACKEND]
-    with pytest.raises(ValueError, match=rf"on the {BACKEND} backend: strategy must be one of None, 'data-parallel'"):
-        with distribute(other):
-            pass
+    with (
+        pytest.raises(ValueError, match=rf"on the {BACKEND} backend: strategy must be one of None, 'data-parallel'"),
+        distribute(other),
+    ):
+        pass
 
 
 def test_an_option_of_another_strategy_is_refused():
@@ -277,13 +285,15 @@ def test_forgotten_callbacks_are_an_error(monkeypatch):
     environment = {"RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_ports(1)[0])}
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    texts, labels = tiny_texts(16)
+    texts, _ = tiny_texts(16)
     classifier = tiny_classifier(["neg", "pos"])
     classifier.model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     dataset = BucketedDataset(tiny_tokenizer().encode(texts), np.arange(16) % 2, 8, 32)
-    with pytest.raises(RuntimeError, match="callbacks=distribution.callbacks()"):
-        with distribute("data-parallel", timeout=20) as distribution:
-            classifier.model.fit(distribution.dataset(dataset), verbose=0, shuffle=False)
+    with (
+        pytest.raises(RuntimeError, match=r"callbacks=distribution.callbacks\(\)"),
+        distribute("data-parallel", timeout=20) as distribution,
+    ):
+        classifier.model.fit(distribution.dataset(dataset), verbose=0, shuffle=False)
 
 
 # Shares

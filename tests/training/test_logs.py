@@ -189,5 +189,6 @@ def test_tensorflow_stays_out(tmp_path):
 
 def test_a_missing_tensorboard_is_named_with_its_remedy(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorboard", None)
-    with pytest.raises(ImportError, match=r'TensorBoardLog needs the module tensorboard.*pip install "keras_bert_suite\[tensorboard\]"'):
+    remedy = r'TensorBoardLog needs the module tensorboard.*pip install "keras_bert_suite\[tensorboard\]"'
+    with pytest.raises(ImportError, match=remedy):
         TensorBoardLog(tmp_path)

@@ -116,16 +116,6 @@ def test_fingerprints_tell_data_and_settings_apart(kind):
     assert len(found | {fingerprint}) == 7
 
 
-def test_copies_follow_one_another():
-    batches = list(dataset_of(BucketedDataset, copies=2))
-    inputs, targets, weights = min(batches, key=lambda batch: batch[2].sum())  # the one of 5 texts
-    assert targets.shape == weights.shape == (16,)
-    assert inputs["token_ids"].shape[0] == 16
-    for array in (*inputs.values(), targets, weights):
-        np.testing.assert_array_equal(array[::2], array[1::2])
-    assert weights.sum() == 10
-
-
 def test_a_chance_epoch_of_long_batches_does_not_fix_the_length():
     """On TensorFlow, the first two batches of any epoch may decide which shapes `fit` takes."""
     lengths = [MAX_LENGTH] * 5 + [4] * 9

@@ -15,9 +15,8 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from keras_bert_suite.errors import CheckpointError
+from keras_bert_suite.errors import CheckpointError, TrainingInterrupted
 from keras_bert_suite.training.early_stopping import EarlyStopping
-from keras_bert_suite.training.interruption import TrainingInterrupted
 from keras_bert_suite.training.resume import fit_resumable
 from keras_bert_suite.training.training_state import find_state, load_state, save_state
 

@@ -1,5 +1,6 @@
 """Processes started by torchrun, one for each device, that average their gradients with `torch.distributed`."""
 
+import atexit
 import contextlib
 import datetime
 import os
@@ -44,17 +45,13 @@ class TorchDistribution(Distribution):
         has_gpus = torch.cuda.is_available()
         if has_gpus:
             torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)))
-        joined = not torch.distributed.is_initialized()
-        if joined:
+        if not torch.distributed.is_initialized():  # once for all blocks of a process
             torch.distributed.init_process_group("nccl" if has_gpus else "gloo", timeout=self._timeout)
-        try:
-            yield
-            if self._unused:
-                raise _without_averaging()
-            torch.distributed.barrier()
-        finally:
-            if joined:
-                torch.distributed.destroy_process_group()
+            atexit.register(torch.distributed.destroy_process_group)
+        yield
+        if self._unused:
+            raise _without_averaging()
+        torch.distributed.barrier()
 
     def dataset(self, dataset):
         own = slice(self.process_index, self.process_index + 1)
