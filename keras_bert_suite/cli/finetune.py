@@ -64,10 +64,10 @@ def run(options):
     from keras_bert_suite.training import distribute
 
     with distribute(options.strategy) as distribution:
-        _train(options, distribution.is_chief)
+        _train(options, distribution)
 
 
-def _train(options, is_chief):
+def _train(options, distribution):
     from keras_bert_suite import TextClassifier
     from keras_bert_suite.files import check_free
     from keras_bert_suite.reports import write_report
@@ -77,6 +77,7 @@ def _train(options, is_chief):
     columns = columns_from(options.columns)
     output = Path(options.output)
     state = output.with_name(f"{output.name}.training")
+    is_chief = distribution.is_chief
     if options.restart and is_chief:
         shutil.rmtree(state, ignore_errors=True)
     classifier = TextClassifier.from_pretrained(
@@ -97,7 +98,7 @@ def _train(options, is_chief):
         seed=options.seed,
         columns=columns,
         packing={"auto": "auto", "on": True, "off": False}[options.packing],
-        directory=state / "states",
+        directory=state / "states" if distribution.num_processes == 1 else None,
         save_every=options.save_every,
         callbacks=callbacks,
         verbose=0,
@@ -123,7 +124,7 @@ def _train(options, is_chief):
     if not options.dev:
         report.warnings.append("The scores are on the examples trained on: --dev names others.")
     write_report(state / "report.html", report, json_path=state / "report.json")
-    shutil.rmtree(state / "states")
+    shutil.rmtree(state / "states", ignore_errors=True)
     for part in sorted(state.iterdir()):
         part.replace(output / part.name)
     state.rmdir()

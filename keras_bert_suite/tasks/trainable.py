@@ -16,6 +16,7 @@ from keras_bert_suite.training import (
     PackedDataset,
     Recipe,
     RepeatedDataset,
+    current_distribution,
     fit_resumable,
     memory_guard,
 )
@@ -117,7 +118,17 @@ class TrainableTask:
             x, validation_data = (
                 RepeatedDataset(data) if isinstance(data, TextDataset) else data for data in (x, validation_data)
             )
-        callbacks = [*self.recipe.callbacks(), NonFiniteLoss(), *(callbacks or [])]
+        distribution = current_distribution()
+        if directory is not None and distribution.num_processes > 1:
+            raise ValueError(
+                "fit: directory must be None where several processes train together: their states could be of "
+                f"different steps. Received: directory={directory}, {distribution.num_processes} processes."
+            )
+        x, validation_data = (
+            distribution.dataset(data) if isinstance(data, keras.utils.PyDataset) else data
+            for data in (x, validation_data)
+        )
+        callbacks = [*distribution.callbacks(), *self.recipe.callbacks(), NonFiniteLoss(), *(callbacks or [])]
         if self.recipe.patience is not None:
             name, mode = self.monitor
             callbacks.append(EarlyStopping(monitor=name, mode=mode, patience=self.recipe.patience))

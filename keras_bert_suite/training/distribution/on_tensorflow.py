@@ -1,5 +1,6 @@
 """`tf.distribute` strategies: the devices of a host, several hosts, or a TPU."""
 
+import functools
 import json
 import os
 
@@ -122,7 +123,9 @@ def _task():
         ) from error
 
 
+@functools.cache
 def _multi_worker(timeout):
+    """Return the one strategy of this process: TensorFlow joins a cluster once."""
     import tensorflow as tf
 
     class MultiWorker(tf.distribute.MultiWorkerMirroredStrategy):
