@@ -28,6 +28,8 @@ test: setup-all  ## Run the tests, once per backend, each in its own process
 
 test-slow: setup-all  ## Run the checks that take minutes
 	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest -q -m slow
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -q -m "per_backend and slow"
+	KERAS_BACKEND=torch $(BIN)/python -m pytest -q -m "per_backend and slow"
 
 lint: setup-all  ## Check style and formatting
 	$(BIN)/ruff check .

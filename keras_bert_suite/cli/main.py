@@ -34,7 +34,7 @@ SAVED = 75
 EXIT_CODES = """\
 exit codes:
   0    done
-  1    the work failed: an artifact disagrees with its model, or could not be written
+  1    the work failed: an artifact disagrees with its model, a training's loss is not a number, memory ran out
   2    wrong usage or bad input: a file, a checkpoint, an option
   3    something that is needed is not installed
   75   training ended by SIGTERM; its state is saved, the same command goes on
@@ -134,7 +134,11 @@ def _fail(error, options):
     if isinstance(error, BrokenPipeError):
         sys.stderr.close()
         return 1
-    codes = ((ImportError, 3), (ArtifactError, 1), ((ValueError, TypeError, OSError), 2))
+    codes = (
+        (ImportError, 3),
+        ((ArtifactError, FloatingPointError, MemoryError), 1),
+        ((ValueError, TypeError, OSError), 2),
+    )
     code = next((code for kinds, code in codes if isinstance(error, kinds)), None)
     if code is None or os.environ.get("KBS_TRACEBACK"):
         raise error

@@ -5,7 +5,7 @@ import math
 
 import keras
 
-from keras_bert_suite.training.progress import _learning_rate_by_batch
+from keras_bert_suite.training.progress import learning_rate_by_batch
 
 __all__ = ["NonFiniteLoss", "memory_guard"]
 
@@ -34,7 +34,7 @@ class NonFiniteLoss(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         self._epoch = epoch
         self._first = None
-        self._learning_rate = _learning_rate_by_batch(self.model.optimizer)
+        self._learning_rate = learning_rate_by_batch(self.model.optimizer)
 
     def on_train_batch_begin(self, batch, logs=None):
         if self._first is None:

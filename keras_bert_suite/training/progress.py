@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from keras_bert_suite.errors import check_positive_int
 
-__all__ = ["ProgressBar", "current_learning_rate"]
+__all__ = ["ProgressBar", "current_learning_rate", "learning_rate_by_batch"]
 
 #: Seconds between two drawings of the bar.
 REDRAW = 0.1
@@ -23,7 +23,7 @@ def current_learning_rate(optimizer):
     return None if rate is None else float(keras.ops.convert_to_numpy(rate))
 
 
-def _learning_rate_by_batch(optimizer):
+def learning_rate_by_batch(optimizer):
     """Return a function from batches trained from now on to the learning rate then.
 
     It reads no variable of the optimizer later on: on JAX that waits for the
@@ -105,7 +105,7 @@ class ProgressBar(keras.callbacks.Callback):
         self._drawn = self._validation_began = None
         self._bar = None
         self._shown = sys.stderr.isatty()
-        self._learning_rate = _learning_rate_by_batch(self.model.optimizer) if self._shown else None
+        self._learning_rate = learning_rate_by_batch(self.model.optimizer) if self._shown else None
 
     def on_train_batch_begin(self, batch, logs=None):
         if self._first is None:

@@ -3,8 +3,6 @@
 import contextlib
 import dataclasses
 
-import keras
-
 from keras_bert_suite.errors import check_choice, check_positive_int, check_rate
 from keras_bert_suite.models import encoder_config
 from keras_bert_suite.training.freezing import GradualUnfreezing, encoder_layers, freeze
@@ -139,8 +137,8 @@ class Recipe:
         return [GradualUnfreezing()] if self.gradual_unfreezing else []
 
     def to_dict(self):
-        """Return the values as JSON has them; an optimizer object by its config."""
-        values = dataclasses.asdict(dataclasses.replace(self, optimizer="adamw"))
-        name = self.optimizer
-        values["optimizer"] = name if isinstance(name, str) else keras.optimizers.serialize(name)
+        """Return the values as JSON has them; of an optimizer object the name of its class."""
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        if not isinstance(self.optimizer, str):
+            values["optimizer"] = type(self.optimizer).__name__
         return values

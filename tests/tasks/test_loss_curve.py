@@ -12,7 +12,7 @@ STEPS = 100
 
 
 def batches(model, num_labels=5):
-    """Batches of unequal lengths; the label of a row is what its first token says, so that there is something to learn."""
+    """Batches of unequal lengths. The label of a row is what its first token says: there is something to learn."""
     for step in range(STEPS):
         inputs = make_inputs(model, seed=step)
         # PyTorch's tables have no gradient in the row of padding, which texts do not have among their tokens.
