@@ -54,7 +54,10 @@ def our_losses(model, theirs, recipe):
     ]
 
 
-@pytest.mark.parametrize("variant", ["bert", "roberta", "modernbert"])
+SLOW = [pytest.param(variant, marks=pytest.mark.slow) for variant in ("roberta", "modernbert")]
+
+
+@pytest.mark.parametrize("variant", ["bert", *SLOW])
 def test_the_loss_follows_transformers_for_100_steps(variant, tmp_path):
     still = {name: 0.0 for name in ("hidden_dropout_prob", "attention_probs_dropout_prob")}
     if variant == "modernbert":
