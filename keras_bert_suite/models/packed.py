@@ -91,7 +91,7 @@ def _head(model):
     packed = any(isinstance(layer, PackedMask) for layer in model.layers)
     rank = len(model.output.shape) if isinstance(model.output, keras.KerasTensor) and graph is model else 0
     cause = None
-    if len(sources) == 3 - rank and modes <= {"first", "mean"} and not packed:
+    if rank in (2, 3) and len(sources) == 3 - rank and modes <= {"first", "mean"} and not packed:
         try:
             start = sources[0].output if modes else record.output
             return (sources or [None])[0], keras.Model(start, model.output, name="head")

@@ -78,6 +78,8 @@ class TrainableTask:
         """Whether to train with several examples a row: as asked, or where it is faster."""
         if packing == "auto":
             return not self.recipe.r_drop and packs_by_default() and can_pack(self.model)
+        if packing and self.recipe.r_drop:
+            raise ValueError("fit: packing must be False with r_drop, which needs both passes of a text as rows.")
         return packing
 
     def _batches(self, encoded, targets, batch_size, *, packed, shuffle, seed=0):

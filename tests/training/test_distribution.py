@@ -44,7 +44,7 @@ def start(cases, environment=None, devices=4):
     return process, out, err
 
 
-def finish(processes, timeout=150):
+def finish(processes, timeout=240):
     """Return, for each process, what it found, its exit status, and its standard error."""
     ended = []
     try:
@@ -93,7 +93,7 @@ def two_processes(cases):
 
 
 def results(cases):
-    """Run named cases, each number of devices in a process of its own where the backend wants that, as TensorFlow does."""
+    """Run named cases; on TensorFlow, which cannot change it, one process for each number of devices."""
     groups = {}
     for name, case in cases.items():
         count = len(case.get("options", {}).get("devices", "1"))
@@ -131,10 +131,10 @@ def on_logical_devices(tmp_path_factory):
     refused = {"refused": True, "epochs": 1}
     cases = {
         "one": {"strategy": None, "validate": True},
-        "two": on_devices("data-parallel", 2),
-        "four": {**on_devices("data-parallel", 4), "validate": True},
+        "two": {**on_devices("data-parallel", 2), "validate": True},
+        "four": on_devices("data-parallel", 4),
         "adamw one": {**on_devices("data-parallel", 1), "optimizer": "adamw"},
-        "adamw four": {**on_devices("data-parallel", 4), "optimizer": "adamw"},
+        "adamw two": {**on_devices("data-parallel", 2), "optimizer": "adamw"},
         "loaded": {**on_devices("data-parallel", 2), "directory": str(directory)},
         "batch": {**on_devices("data-parallel", 4), "batch_size": 6, **refused},
     }
@@ -162,7 +162,7 @@ def test_several_devices_train_as_one(on_logical_devices, name, replicas):
 
 @not_torch
 def test_gradients_are_clipped_together(on_logical_devices):
-    assert_equal_training(on_logical_devices["adamw four"], on_logical_devices["adamw one"])
+    assert_equal_training(on_logical_devices["adamw two"], on_logical_devices["adamw one"])
 
 
 @not_torch
@@ -182,7 +182,7 @@ def test_a_batch_that_cannot_be_divided_is_refused(on_logical_devices):
 def test_split_weights_train_as_whole_ones(on_logical_devices):
     found = on_logical_devices["split"]
     assert found["num_replicas"] == 2
-    assert "PartitionSpec(None, 'model')" in found["placement"]
+    assert "spec=P(None, 'model')" in found["placement"]
     assert_equal_training(found, on_logical_devices["one"])
     assert_equal_training(on_logical_devices["adamw split"], on_logical_devices["adamw one"])
     assert_equal_training(on_logical_devices["loaded split"], on_logical_devices["one"])
