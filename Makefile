@@ -8,7 +8,7 @@ DATA ?=
 BACKENDS := tensorflow jax torch
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-all demo test test-slow lint format bench clean
+.PHONY: help setup setup-all demo test test-tensorflow test-jax test-torch test-slow lint format bench clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -20,11 +20,18 @@ setup-all: $(VENV)/.setup-all  ## Add JAX, PyTorch, and the peers of tests and b
 demo: setup  ## Fine-tune, score and export a real BERT (DATA=dir: on your train.tsv, dev.tsv, test.tsv)
 	$(BIN)/kbs demo $(if $(DATA),--data "$(DATA)")
 
-test: setup-all  ## Run the tests, once per backend, each in its own process
+test: setup-all  ## Run the tests, once per backend, each in its own process, two at a time
 	$(BIN)/ruff check .
+	$(MAKE) --no-print-directory --jobs=2 --output-sync=line test-tensorflow test-jax test-torch
+
+test-tensorflow:
 	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest -q -m "not slow"
+
+test-jax:
 	KERAS_BACKEND=jax $(BIN)/python -m pytest -q -m "per_backend and not slow"
-	KERAS_BACKEND=torch $(BIN)/python -m pytest -q -m "per_backend and not slow"
+
+test-torch:  # threads that wait for each other busily only hinder the process beside this one
+	KERAS_BACKEND=torch OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m "per_backend and not slow"
 
 test-slow: setup-all  ## Run the checks that take minutes
 	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest -q -m slow

@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import random
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,14 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.per_backend)
         if item.get_closest_marker("tensorflow") and importlib.util.find_spec("tensorflow") is None:
             item.add_marker(pytest.mark.skip(reason="TensorFlow is not installed"))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _no_programs_left():
+    """Let go of what JAX compiled for a file of tests: by the last file it would be gigabytes."""
+    yield
+    if "jax" in sys.modules and os.environ["KERAS_BACKEND"] == "jax":
+        sys.modules["jax"].clear_caches()
 
 
 @pytest.fixture(autouse=True)

@@ -147,13 +147,14 @@ class Embeddings(SuiteLayer):
                 f"Embeddings: a sequence must have at most max_length tokens. Received: {length} tokens, "
                 f"max_length={self.max_length}. Truncate the texts when they are tokenized."
             )
-        hidden_states = self.token(token_ids)  # (B, T, E)
+        hidden_states = _rows(self.token, token_ids, training)  # (B, T, E)
         if self.segment is not None:
             if self.num_segments == 1:  # Keras on PyTorch tries a model out on ones before it trains it
                 segment_ids = ops.zeros_like(segment_ids)
-            hidden_states = hidden_states + self.segment(segment_ids)
+            hidden_states = hidden_states + _rows(self.segment, segment_ids, training)
         if self.position is not None:
-            hidden_states = hidden_states + self.position(self._position_rows(token_ids, position_ids, length))
+            position_rows = self._position_rows(token_ids, position_ids, length)
+            hidden_states = hidden_states + _rows(self.position, position_rows, training)
         hidden_states = self.dropout(self.norm(hidden_states), training=training)
         return hidden_states if self.projection is None else self.projection(hidden_states)
 
@@ -176,3 +177,21 @@ class Embeddings(SuiteLayer):
     def compute_output_spec(self, token_ids, segment_ids=None, position_ids=None, return_table=False, training=None):
         shape = self.compute_output_shape(token_ids.shape, return_table=return_table)
         return keras.KerasTensor(shape, dtype=self.compute_dtype)
+
+
+def _rows(table, ids, training):
+    """Look up rows of a table. On TensorFlow their gradient is made dense.
+
+    It would come as one slice for each id, and where ids repeat, clipping and
+    Adam would square the slices one by one in the place of their sum.
+    """
+    if not training or keras.backend.backend() != "tensorflow":
+        return table(ids)
+    import tensorflow as tf
+
+    @tf.custom_gradient
+    def with_dense_gradient(values):
+        return tf.identity(values), tf.convert_to_tensor
+
+    values = with_dense_gradient(tf.convert_to_tensor(table.embeddings))
+    return ops.cast(ops.take(values, ids, axis=0), table.compute_dtype)
