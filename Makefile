@@ -22,7 +22,7 @@ demo: setup  ## Fine-tune, score and export a real BERT (DATA=dir: on your train
 
 test: setup-all  ## Run the tests, once per backend, each in its own process, two at a time
 	$(BIN)/ruff check .
-	$(MAKE) --no-print-directory --jobs=2 --output-sync=line test-tensorflow test-jax test-torch
+	$(MAKE) --no-print-directory --jobs=2 test-tensorflow test-jax test-torch
 
 test-tensorflow:
 	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest -q -m "not slow"

@@ -29,6 +29,7 @@ EXTRAS = {
     "keras_hub": "hub",
     "onnx": "export",
     "onnxruntime": "export",
+    "optuna": "tune",
     "pyarrow": "parquet",
     "tensorboard": "tensorboard",
     "tensorflow": "tensorflow",

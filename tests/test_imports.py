@@ -34,9 +34,10 @@ ALLOWED = {
     "tasks": GROUND | {"config", "layers", "models", "checkpoints", "training", "text", "data", "reports"},
     "export": GROUND | {"config", "layers", "models", "checkpoints", "training", "text", "data", "tasks"},
     "conversion": GROUND | {"config", "layers", "models", "checkpoints", "text"},
+    "tuning": {"errors", "reports"},
     "inspection": GROUND | {"config", "checkpoints", "text"},
     "cli": GROUND
-    | {"conversion", "inspection"}
+    | {"conversion", "inspection", "tuning"}
     | {"data", "export", "reports", "training", "tasks", "text", "checkpoints"},
 }
 
@@ -79,7 +80,7 @@ def test_imports_go_down_only():
 
 
 @pytest.mark.parametrize(
-    "floor", ["errors", "files", "hub", "kaggle", "source", "config", "text", "data", "reports", "cli"]
+    "floor", ["errors", "files", "hub", "kaggle", "source", "config", "text", "data", "reports", "tuning", "cli"]
 )
 def test_floors_without_keras(floor):
     for relative, found in modules():

@@ -14,6 +14,7 @@ __all__ = ["main"]
 COMMANDS = {
     "demo": "fine-tune, score and export a real BERT, and print one table",
     "finetune": "train a pretrained encoder on your data",
+    "tune": "search for the learning rate, batch size and the rest that suit your data",
     "evaluate": "score a trained model on a labelled file",
     "predict": "label texts or a file of texts",
     "export": "write a model as SavedModel, LiteRT and ONNX",

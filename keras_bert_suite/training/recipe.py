@@ -75,6 +75,8 @@ class Recipe:
             value = getattr(self, name)
             if value is not None and not 0 <= value < float("inf"):
                 raise ValueError(f"Recipe: {name} must be 0 or above. Received: {name}={value}.")
+        if self.learning_rate == 0:
+            raise ValueError("Recipe: learning_rate must be above 0. Received: learning_rate=0.")
         if self.lora_rank and (self.gradual_unfreezing or self.frozen_blocks):
             raise ValueError("Recipe: lora_rank already freezes the encoder. Leave out what else freezes a part of it.")
 

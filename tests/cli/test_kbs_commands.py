@@ -155,3 +155,22 @@ def test_a_killed_training_goes_on_to_the_same_weights(model, data, tmp_path):
     assert (killed / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
     assert len((killed / "log.csv").read_text().splitlines()) == 41
     assert "<h1>out: text-classification</h1>" in (killed / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_search_keeps_its_best_model(kbs, model, data, tmp_path):
+    pytest.importorskip("optuna")
+    words = ["--model", model, "--train", data / "train.tsv", "--dev", data / "test.tsv", "--output", tmp_path / "found"]
+    words += ["--trials", 2, "--epochs", 1, "--search", "learning_rate=1e-3:1e-2", "frozen_blocks=0,1"]
+    code, output, errors = kbs("tune", "text-classification", *words, "--json")
+    assert code == 0, errors
+    found = json.loads(output)
+    assert sorted(found["best"]) == ["frozen_blocks", "learning_rate"]
+    code, output, _ = kbs("evaluate", tmp_path / "found" / "best", "--data", data / "test.tsv", "--json")
+    assert json.loads(output)["accuracy"] == pytest.approx(found["accuracy"])
+    assert (tmp_path / "found" / "report.html").is_file()
+    code, _, errors = kbs("tune", "text-classification", *words[:-1], "frozen_blocks=2")
+    assert code == 2
+    assert "searched another space" in errors
+    code, _, errors = kbs("tune", "text-classification", *words[:-2], "frozen=2")
+    assert code == 2
+    assert "frozen" in errors

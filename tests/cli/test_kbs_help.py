@@ -39,7 +39,7 @@ def test_the_overview_lists_every_command_and_exit_code(found):
     for command, line in COMMANDS.items():
         assert command in overview["text"]
         assert line[:30] in overview["text"]
-    for code in ("0", "1", "2", "3", "130", "143"):
+    for code in ("0", "1", "2", "3", "75", "130", "143"):
         assert f"\n  {code} " in overview["text"]
 
 

@@ -1,0 +1,115 @@
+"""Search for the learning rate, batch size and the rest that suit your data.
+
+The best model so far is in OUTPUT/best, every trial in OUTPUT/report.html.
+Killed at any moment, the same command goes on.
+"""
+
+import json
+from pathlib import Path
+
+from keras_bert_suite.cli.shared import add_columns, add_seed, columns_from, positive_int, print_result, start
+
+EXAMPLE = """\
+  kbs tune text-classification --model all-MiniLM-L6-v2 \\
+      --train examples/data/train.tsv --dev examples/data/dev.tsv --output saved_models/search \\
+      --search learning_rate=1e-4:1e-3 batch_size=16,32 epochs=2,4 frozen_blocks=0,2
+"""
+
+TASKS = ("text-classification",)
+
+#: What `fit` takes; everything else that is searched is a field of the recipe.
+OF_FIT = ("batch_size", "epochs")
+
+
+def add_arguments(parser):
+    parser.add_argument("task", choices=TASKS, metavar="TASK", help=f"one of: {', '.join(TASKS)}")
+    parser.add_argument("--model", required=True, metavar="DIR|NAME", help="the checkpoint to start from")
+    parser.add_argument("--train", required=True, metavar="FILE", help="labelled examples to learn from")
+    parser.add_argument("--dev", required=True, metavar="FILE", help="labelled examples that decide")
+    parser.add_argument("--output", required=True, metavar="DIR", help="where trials and the best model go")
+    parser.add_argument("--trials", type=positive_int, default=20, metavar="N", help="in all (default: 20)")
+    parser.add_argument("--epochs", type=positive_int, default=3, metavar="N", help="of a trial (default: 3)")
+    parser.add_argument("--max-length", type=positive_int, metavar="N", help="longer texts are cut, in tokens")
+    parser.add_argument(
+        "--search",
+        nargs="+",
+        metavar="NAME=VALUES",
+        help="LOW:HIGH or VALUE,VALUE,... of batch_size, epochs or a field of the recipe (default: learning_rate, "
+        "batch_size, weight_decay)",
+    )
+    add_columns(parser)
+    add_seed(parser)
+
+
+def run(options):
+    from keras_bert_suite.tuning import SPACE, parse_space
+
+    space = parse_space(options.search) if options.search else SPACE
+    start(options.train, options.dev)
+    import keras
+
+    from keras_bert_suite import TextClassifier
+    from keras_bert_suite.training import Recipe
+    from keras_bert_suite.tuning import tune
+
+    for name, choices in space.items():  # a name or a value that cannot be is refused before anything is trained
+        for value in choices if name not in OF_FIT else ():
+            Recipe(**{name: value})
+    output = Path(options.output)
+    columns = columns_from(options.columns)
+    best = []
+
+    def train(values, report):
+        of_fit = {
+            "batch_size": 32,
+            "epochs": options.epochs,
+            **{name: values[name] for name in OF_FIT if name in values},
+        }
+        classifier = TextClassifier.from_pretrained(options.model, max_length=options.max_length, replace_head=True)
+        classifier.compile(**{name: value for name, value in values.items() if name not in OF_FIT})
+        report_epoch = keras.callbacks.LambdaCallback(
+            on_epoch_end=lambda epoch, logs: report(epoch, logs["val_accuracy"])
+        )
+        classifier.fit(
+            options.train,
+            validation_data=options.dev,
+            seed=options.seed,
+            columns=columns,
+            callbacks=[report_epoch],
+            verbose=0,
+            **of_fit,
+        )
+        score = classifier.evaluate(options.dev, columns=columns)["accuracy"]
+        known = best[0] if best else _saved_score(output / "best.json")
+        if known is None or score > known:
+            classifier.save_pretrained(output / "best", overwrite=True)
+            _save_score(output / "best.json", score, values)
+            best[:] = [score]
+        return score
+
+    values, score = tune(
+        train,
+        output,
+        space=space,
+        num_trials=options.trials,
+        seed=options.seed,
+        title=f"{output.name}: search for {options.task}",
+    )
+    print_result(
+        options,
+        {"output": options.output, "best": values, "accuracy": score},
+        f"Best of {options.trials} trials: dev accuracy {score:.4f} with "
+        + ", ".join(f"{name}={value}" for name, value in values.items())
+        + f". The model is in {output / 'best'}; {output / 'report.html'} shows all trials.",
+    )
+
+
+def _saved_score(path):
+    return json.loads(path.read_text(encoding="utf-8"))["accuracy"] if path.is_file() else None
+
+
+def _save_score(path, score, values):
+    from keras_bert_suite.files import replaced_file
+
+    with replaced_file(path) as file:
+        json.dump({"accuracy": score, **values}, file, indent=2)

@@ -1,0 +1,90 @@
+"""The search: what it tries, what it cuts short, and how it goes on."""
+
+import math
+
+import pytest
+
+from keras_bert_suite.tuning import parse_space, tune
+
+pytest.importorskip("optuna")
+
+SPACE = {"rate": (1e-4, 1e-1), "size": [1, 2, 3]}
+
+
+def score(values):
+    """Highest, 1, at a rate of 1e-2 and size 2."""
+    return 1 - abs(math.log10(values["rate"]) + 2) / 3 - abs(values["size"] - 2) / 10
+
+
+def train(values, report):
+    for epoch in range(3):
+        report(epoch, score(values) * (epoch + 1) / 3)
+    return score(values)
+
+
+def test_it_finds_what_is_good_and_shows_all_trials(tmp_path):
+    values, best = tune(train, tmp_path, space=SPACE, num_trials=25, title="Rates")
+    assert best > 0.85
+    assert best == pytest.approx(score(values))
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "<h1>Rates</h1>" in page
+    assert "Trials, the best first" in page
+
+
+def test_the_same_seed_tries_the_same_values(tmp_path):
+    one, other = (tune(train, tmp_path / name, space=SPACE, num_trials=6, seed=3) for name in ("one", "other"))
+    assert one == other
+
+
+def test_hopeless_trials_are_cut_short(tmp_path):
+    lengths = []
+
+    def counted(values, report):
+        lengths.append(0)
+        for epoch in range(3):
+            lengths[-1] += 1
+            report(epoch, -float(len(lengths)))  # each trial is worse than all before
+        return -float(len(lengths))
+
+    tune(counted, tmp_path, space=SPACE, num_trials=8)
+    assert lengths[:4] == [3] * 4
+    assert lengths[-1] == 1
+
+
+def test_a_killed_search_goes_on(tmp_path):
+    tried = []
+
+    def killed(values, report):
+        tried.append(values)
+        if len(tried) == 4:
+            raise KeyboardInterrupt
+        return train(values, report)
+
+    with pytest.raises(KeyboardInterrupt):
+        tune(killed, tmp_path, space=SPACE, num_trials=6)
+    tune(killed, tmp_path, space=SPACE, num_trials=6)
+    assert len(tried) == 7
+    assert tried[4] == tried[3]  # what was under way is tried again
+    again = tune(killed, tmp_path, space=SPACE, num_trials=6)
+    assert len(tried) == 7
+    assert again[1] == max(score(values) for values in tried)
+
+
+def test_another_space_is_refused(tmp_path):
+    tune(train, tmp_path, space=SPACE, num_trials=1)
+    with pytest.raises(ValueError, match=r"searched another space.*size"):
+        tune(train, tmp_path, space={**SPACE, "size": [4]}, num_trials=2)
+
+
+@pytest.mark.parametrize("word", ["rate", "rate=", "rate=2:1", "rate=0:1", "rate=a:b", "2x=1", "rate=1,,2", "=1"])
+def test_words_that_are_no_search(word):
+    with pytest.raises(ValueError, match="NAME=LOW:HIGH"):
+        parse_space([word])
+
+
+def test_words_become_numbers_flags_and_names():
+    assert parse_space(["a=1e-3:1", "b=1,2.5,true", "c=linear,cosine"]) == {
+        "a": (1e-3, 1.0),
+        "b": [1, 2.5, True],
+        "c": ["linear", "cosine"],
+    }
