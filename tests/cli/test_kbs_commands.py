@@ -159,8 +159,18 @@ def test_a_killed_training_goes_on_to_the_same_weights(model, data, tmp_path):
 
 def test_a_search_keeps_its_best_model(kbs, model, data, tmp_path):
     pytest.importorskip("optuna")
-    words = ["--model", model, "--train", data / "train.tsv", "--dev", data / "test.tsv", "--output", tmp_path / "found"]
-    words += ["--trials", 2, "--epochs", 1, "--search", "learning_rate=1e-3:1e-2", "frozen_blocks=0,1"]
+    words = ["--model", model, "--train", data / "train.tsv", "--dev", data / "test.tsv"]
+    words += [
+        "--output",
+        tmp_path / "found",
+        "--trials",
+        2,
+        "--epochs",
+        1,
+        "--search",
+        "learning_rate=1e-3:1e-2",
+        "frozen_blocks=0,1",
+    ]
     code, output, errors = kbs("tune", "text-classification", *words, "--json")
     assert code == 0, errors
     found = json.loads(output)
