@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from keras_bert_suite.checkpoints.arrays.stored import BFLOAT16, StoredArray
-from keras_bert_suite.checkpoints.checkpoint import HEADS
+from keras_bert_suite.checkpoints.checkpoint import HEADS, head_layers, layer_of
 from keras_bert_suite.checkpoints.hugging_face import write_hugging_face
 from keras_bert_suite.checkpoints.keras_hub import write_keras_hub
 from keras_bert_suite.checkpoints.open import open_checkpoint
@@ -149,17 +149,9 @@ def _with_every_head(checkpoint):
     """The checkpoint with the heads that its class leaves aside but its weights have, as bert-base-uncased's do."""
     heads = list(checkpoint.heads)
     for head, layers in HEADS.items():
-        if layers[-1] not in _layers(heads) and f"{layers[-1]}/bias" in checkpoint.weights:
+        if layers[-1] not in head_layers(heads) and f"{layers[-1]}/bias" in checkpoint.weights:
             heads.append(head)
     return dataclasses.replace(checkpoint, heads=tuple(heads))
-
-
-def _layers(heads):
-    return {layer for head in heads for layer in HEADS[head]}
-
-
-def _layer(path):
-    return path.partition("/")[0]
 
 
 def _without(checkpoint, drop):
@@ -177,8 +169,8 @@ def _without(checkpoint, drop):
                 f"drop={list(drop)}. Drop both, or none."
             )
         config = config.replace(pooler=False)
-    gone = (_layers(checkpoint.heads) | {"pooler"} & set(drop)) - _layers(heads)
-    weights = {path: array for path, array in checkpoint.weights.items() if _layer(path) not in gone}
+    gone = (head_layers(checkpoint.heads) | {"pooler"} & set(drop)) - head_layers(heads)
+    weights = {path: array for path, array in checkpoint.weights.items() if layer_of(path) not in gone}
     labels = checkpoint.labels if heads == checkpoint.heads or LABELLED & set(heads) else None
     return dataclasses.replace(checkpoint, heads=heads, weights=weights, config=config, labels=labels)
 

@@ -3,7 +3,7 @@
 import math
 from pathlib import Path
 
-from keras_bert_suite.checkpoints.checkpoint import HEAD_LAYERS, HEADS
+from keras_bert_suite.checkpoints.checkpoint import HEAD_LAYERS, head_layers, layer_of
 from keras_bert_suite.checkpoints.open import open_checkpoint
 from keras_bert_suite.checkpoints.sentence_transformers import has_modules, read_modules
 from keras_bert_suite.errors import DataError
@@ -83,9 +83,9 @@ def _missing_parts(checkpoint):
 def _parameters(checkpoint):
     """How many numbers the encoder has, and its heads together."""
     counts = {"encoder": 0, "heads": 0}
-    heads = {layer for head in checkpoint.heads for layer in HEADS[head]}
+    heads = head_layers(checkpoint.heads)
     for path, array in checkpoint.weights.items():
-        layer = path.partition("/")[0]
+        layer = layer_of(path)
         if layer in heads or layer not in HEAD_LAYERS:  # What is in neither is the same weights under another name.
             counts["heads" if layer in heads else "encoder"] += math.prod(array.shape)
     return counts

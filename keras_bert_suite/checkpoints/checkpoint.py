@@ -12,7 +12,7 @@ from pathlib import Path
 
 from keras_bert_suite.config import EncoderConfig
 
-__all__ = ["HEADS", "HEAD_LAYERS", "MOST_LAYERS", "Checkpoint"]
+__all__ = ["HEADS", "HEAD_LAYERS", "MOST_LAYERS", "Checkpoint", "head_layers", "layer_of"]
 
 #: An encoder with more layers than this is a mistake in its config, not a model.
 MOST_LAYERS = 1000
@@ -28,8 +28,20 @@ HEADS = {
     "multiple_choice": ("head", "classifier"),
     "question_answering": ("head", "answers"),
 }
-#: The layers of all heads. What a variable of ours belongs to is the first part of its path.
-HEAD_LAYERS = {layer for layers in HEADS.values() for layer in layers}
+
+
+def head_layers(heads):
+    """Return the set of the layers that these heads have."""
+    return {layer for head in heads for layer in HEADS[head]}
+
+
+def layer_of(path):
+    """Return the layer that a variable of ours belongs to: the first part of its path."""
+    return path.partition("/")[0]
+
+
+#: The layers of all heads.
+HEAD_LAYERS = head_layers(HEADS)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,7 +6,14 @@ from pathlib import Path
 
 from keras_bert_suite.checkpoints.arrays.safetensors_files import read_safetensors, write_safetensors
 from keras_bert_suite.checkpoints.arrays.stored import MAX_JSON_BYTES
-from keras_bert_suite.checkpoints.checkpoint import HEAD_LAYERS, HEADS, MOST_LAYERS, Checkpoint
+from keras_bert_suite.checkpoints.checkpoint import (
+    HEAD_LAYERS,
+    HEADS,
+    MOST_LAYERS,
+    Checkpoint,
+    head_layers,
+    layer_of,
+)
 from keras_bert_suite.checkpoints.families import FAMILIES
 from keras_bert_suite.checkpoints.layout import in_our_layout, in_their_layout
 from keras_bert_suite.checkpoints.telling import is_close, telling_values
@@ -265,13 +272,13 @@ def _heads(architectures, family, weights):
 
 def _each_once(weights, table, heads):
     """The weights without those that other heads than `heads` call theirs too: one array, one place."""
-    layers = {layer for head in heads for layer in HEADS[head]}
+    layers = head_layers(heads)
     names = {name.ours: name.theirs for name in table}
-    taken = {names[path] for path in weights if path.partition("/")[0] in layers}
+    taken = {names[path] for path in weights if layer_of(path) in layers}
     return {
         path: array
         for path, array in weights.items()
-        if path.partition("/")[0] not in HEAD_LAYERS - layers or names[path] not in taken
+        if layer_of(path) not in HEAD_LAYERS - layers or names[path] not in taken
     }
 
 

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from keras_bert_suite.checkpoints.arrays.stored import BFLOAT16, StoredArray
-from keras_bert_suite.checkpoints.checkpoint import HEAD_LAYERS, HEADS, MOST_LAYERS, Checkpoint
+from keras_bert_suite.checkpoints.checkpoint import HEAD_LAYERS, HEADS, MOST_LAYERS, Checkpoint, layer_of
 from keras_bert_suite.errors import CheckpointError, shortened
 from keras_bert_suite.models import encoder_config
 
@@ -40,7 +40,7 @@ def load_weights(checkpoint, build, new=()):
     with keras.StatelessScope():
         model = build()
         new_parts = _new_parts(checkpoint, model) | set(new)
-        taken = {variable.path: variable for variable in model.weights if _part(variable.path) not in new_parts}
+        taken = {variable.path: variable for variable in model.weights if layer_of(variable.path) not in new_parts}
         complaints = _complaints(checkpoint, taken)
         for path, variable in {} if complaints else taken.items():
             variable._initializer = _Reading(path, checkpoint.weights[path], faults)
@@ -117,14 +117,10 @@ def _check_size(checkpoint):
         )
 
 
-def _part(path):
-    return path.partition("/")[0]
-
-
 def _new_parts(checkpoint, model):
     """The pooler, and layers of the model's head, that the checkpoint has nothing of."""
-    stored = {_part(path) for path in checkpoint.weights}
-    parts = {_part(variable.path) for variable in model.weights}
+    stored = {layer_of(path) for path in checkpoint.weights}
+    parts = {layer_of(variable.path) for variable in model.weights}
     lacking = {part for part in parts - stored if part == "pooler" or part in HEAD_LAYERS}
     if model.name in HEADS and model.name not in checkpoint.heads:
         lacking |= parts & set(HEADS[model.name])  # what is stored there belongs to another head
@@ -145,7 +141,7 @@ def _complaints(checkpoint, variables):
     homeless = [
         path
         for path in checkpoint.weights
-        if path not in variables and _part(path) not in HEAD_LAYERS and _part(path) != "pooler"
+        if path not in variables and layer_of(path) not in HEAD_LAYERS and layer_of(path) != "pooler"
     ]
     return complaints + [f"unexpected {path}" for path in homeless]
 
@@ -170,10 +166,10 @@ def from_model(model, *, path="", head=None, labels=None, values=None):
     layers = set(HEADS.get(head, ()))
     weights = {}
     # Heads compute in float32 whatever the encoder is stored in; files have one type.
-    dtype = next(variable.dtype for variable in model.weights if _part(variable.path) == "embeddings")
+    dtype = next(variable.dtype for variable in model.weights if layer_of(variable.path) == "embeddings")
     unfit = []
     for variable in model.weights:
-        part = _part(variable.path)
+        part = layer_of(variable.path)
         if part in layers or part not in HEAD_LAYERS:
             weights[variable.path] = _stored(variable, dtype)
             if not keras.ops.convert_to_numpy(keras.ops.all(keras.ops.isfinite(variable.value))):
