@@ -57,7 +57,6 @@ def run(options):
             Recipe(**{name: value})
     output = Path(options.output)
     columns = columns_from(options.columns)
-    best = []
 
     def train(values, report):
         of_fit = {
@@ -80,11 +79,9 @@ def run(options):
             **of_fit,
         )
         score = classifier.evaluate(options.dev, columns=columns)["accuracy"]
-        known = best[0] if best else _saved_score(output / "best.json")
-        if known is None or score > known:
+        if score > _saved_score(output / "best.json"):
             classifier.save_pretrained(output / "best", overwrite=True)
             _save_score(output / "best.json", score, values)
-            best[:] = [score]
         return score
 
     values, score = tune(
@@ -105,7 +102,7 @@ def run(options):
 
 
 def _saved_score(path):
-    return json.loads(path.read_text(encoding="utf-8"))["accuracy"] if path.is_file() else None
+    return json.loads(path.read_text(encoding="utf-8"))["accuracy"] if path.is_file() else -1.0
 
 
 def _save_score(path, score, values):

@@ -1,7 +1,6 @@
 """Texts, or pairs of texts, in; one label of several out."""
 
 import json
-import logging
 import random
 from numbers import Integral
 from pathlib import Path
@@ -22,8 +21,6 @@ from keras_bert_suite.tasks.reporting import report_classification
 from keras_bert_suite.tasks.trainable import TrainableTask
 
 __all__ = ["TextClassifier"]
-
-logger = logging.getLogger(__name__)
 
 HEAD = "text_classifier"
 #: The layers of the head, as variables' paths name them.

@@ -1,6 +1,5 @@
 """`TrainableTask`: what every task that is trained has in common: how to train, and doing it."""
 
-import logging
 import types
 from pathlib import Path
 
@@ -24,8 +23,6 @@ from keras_bert_suite.training.backend import compiles_per_shape, dropout_under,
 from keras_bert_suite.training.dataset import TextDataset
 
 __all__ = ["TrainableTask"]
-
-logger = logging.getLogger(__name__)
 
 
 class TrainableTask:
@@ -100,7 +97,6 @@ class TrainableTask:
         verbose="auto",
         directory=None,
         save_every=60.0,
-        settings=None,
         **options,
     ):
         """Train on batches, and leave the model as the recipe's end has it.
@@ -110,7 +106,6 @@ class TrainableTask:
             seed: optional int. Governs new weights and dropout.
             directory: optional path. Where the training keeps its state, so that it can be killed and goes on.
             save_every: float. Seconds between two states.
-            settings: optional dict of what must be the same when it goes on.
         """
         if seed is not None:
             self._draw_under(seed)
@@ -150,7 +145,7 @@ class TrainableTask:
                 history = model.fit(x, y, batch_size=batch_size, **arguments)
             else:
                 arguments.pop("shuffle", None)  # the data set's own order is what can be resumed
-                settings = {"recipe": self.recipe.to_dict(), "epochs": epochs, "seed": seed, **(settings or {})}
+                settings = {"recipe": self.recipe.to_dict(), "seed": seed}
                 history = fit_resumable(
                     model, x, directory=Path(directory), save_every=save_every, settings=settings, **arguments
                 )

@@ -80,11 +80,6 @@ class Recipe:
         if self.lora_rank and (self.gradual_unfreezing or self.frozen_blocks):
             raise ValueError("Recipe: lora_rank already freezes the encoder. Leave out what else freezes a part of it.")
 
-    @property
-    def copies(self):
-        """int. How many times each example is in a batch."""
-        return 2 if self.r_drop else 1
-
     def peak(self, model):
         """Return the highest learning rate for `model`."""
         return self.learning_rate or 5e-5 * 768 / encoder_config(model).hidden_dim
