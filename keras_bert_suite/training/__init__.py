@@ -1,14 +1,15 @@
 """Pieces of a training run, each of use in a plain Keras script too."""
 
-from keras_bert_suite.training.dataset import BucketedDataset
+from keras_bert_suite.training.dataset import IGNORED, BucketedDataset, TokenTargets
 from keras_bert_suite.training.distribution import current_distribution, distribute
 from keras_bert_suite.training.early_stopping import EarlyStopping
 from keras_bert_suite.training.freezing import GradualUnfreezing, freeze, unfreeze
+from keras_bert_suite.training.grouped_dataset import GroupedDataset
 from keras_bert_suite.training.guards import NonFiniteLoss, memory_guard
 from keras_bert_suite.training.logs import CSVLog, TensorBoardLog, read_csv_log
 from keras_bert_suite.training.lora import add_lora, merge_lora
 from keras_bert_suite.training.losses import ClassificationLoss, RDropLoss
-from keras_bert_suite.training.optimizers import Lamb, LayerwiseAdamW, build_optimizer
+from keras_bert_suite.training.optimizers import AdamW, Lamb, build_optimizer
 from keras_bert_suite.training.packed_dataset import PackedDataset
 from keras_bert_suite.training.progress import ProgressBar
 from keras_bert_suite.training.recipe import Recipe
@@ -17,13 +18,15 @@ from keras_bert_suite.training.resume import fit_resumable
 from keras_bert_suite.training.schedules import LinearWarmupDecay, build_schedule
 
 __all__ = [
+    "IGNORED",
     "BucketedDataset",
     "CSVLog",
     "ClassificationLoss",
     "EarlyStopping",
     "GradualUnfreezing",
+    "GroupedDataset",
     "Lamb",
-    "LayerwiseAdamW",
+    "AdamW",
     "LinearWarmupDecay",
     "NonFiniteLoss",
     "PackedDataset",
@@ -32,6 +35,7 @@ __all__ = [
     "Recipe",
     "RepeatedDataset",
     "TensorBoardLog",
+    "TokenTargets",
     "add_lora",
     "build_optimizer",
     "build_schedule",

@@ -1,5 +1,6 @@
 """Encoded texts as batches of like length, for `model.fit` on any backend."""
 
+import dataclasses
 import hashlib
 import json
 
@@ -7,9 +8,22 @@ import keras
 import numpy as np
 
 from keras_bert_suite.data import bucket_lengths, plan_prediction_batches, plan_training_batches
+from keras_bert_suite.text.ragged import row_positions
 from keras_bert_suite.training.backend import compiles_per_shape, has_accelerator
 
-__all__ = ["BucketedDataset", "TextDataset", "fixed_shape", "model_buckets", "tokens_per_batch"]
+__all__ = [
+    "IGNORED",
+    "BucketedDataset",
+    "TextDataset",
+    "TokenTargets",
+    "fixed_shape",
+    "model_buckets",
+    "tokens_per_batch",
+    "without_ignored",
+]
+
+#: A target that weighs nothing: of a token that has no label, say.
+IGNORED = -100
 
 
 def model_buckets(max_length):
@@ -36,27 +50,44 @@ def fixed_shape(encoded, batch):
     return encoded.pad(np.concatenate([batch.rows, filler]).astype("int64"), length=batch.length)
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class TokenTargets:
+    """A target for each token of some encoded texts.
+
+    Args:
+        values: int array `(tokens, ...)`, one for each of `encoded.token_ids`;
+            `IGNORED` for tokens without.
+    """
+
+    values: np.ndarray
+
+
 class TextDataset(keras.utils.PyDataset):
     """What data sets of encoded texts have in common: an order for each epoch, planned ahead.
 
     A subclass gives `_plan(epoch)`, a list of planned batches, and
-    `_batch(planned)`, the arrays of one; its constructor ends with `_begin()`.
+    `_inputs(planned)` and `_placed(planned, targets, weights)`, the arrays of
+    one; its constructor ends with `_begin()`.
 
     Args:
         encoded: `text.Ragged`, from `tokenizer.encode`.
-        targets: array `(N, ...)`.
+        targets: array `(N, ...)`, or `TokenTargets`; or, for a model with
+            several outputs, a dict of such by output. Ints that are `IGNORED`
+            weigh nothing.
         batch_size: int. Examples a batch.
         shuffle: bool. Whether each epoch has an order of its own. Defaults to true.
         seed: int. The order depends on this and on the epoch alone. Defaults to 0.
+        weights: optional float array `(N,)`: how much each example counts.
     Attributes:
         epoch: int. How often `on_epoch_end` was called, as `fit` also does before its first epoch.
         num_examples: int. Of an epoch.
     """
 
-    def __init__(self, encoded, targets, batch_size, shuffle=True, seed=0, **kwargs):
+    def __init__(self, encoded, targets, batch_size, shuffle=True, seed=0, weights=None, **kwargs):
         super().__init__(**kwargs)
         self.encoded = encoded
-        self.targets = np.asarray(targets)
+        self.targets = _as_targets(targets)
+        self.weights = None if weights is None else np.asarray(weights, "float32")
         self.batch_size = batch_size
         self.shuffle = shuffle
         self.seed = seed
@@ -100,7 +131,11 @@ class TextDataset(keras.utils.PyDataset):
     def fingerprint(self):
         """Return the SHA-256 of all that decides what the batches are, as 64 hexadecimal digits."""
         digest = hashlib.sha256(json.dumps(self._settings(), sort_keys=True).encode())
-        for array in (self.encoded.token_ids, self.encoded.offsets, self.encoded.second_starts, self.targets):
+        columns = self.targets if isinstance(self.targets, dict) else {"": self.targets}
+        targets = [getattr(columns[name], "values", columns[name]) for name in sorted(columns)]
+        weights = [] if self.weights is None else [self.weights]
+        encoded = self.encoded
+        for array in (encoded.token_ids, encoded.offsets, encoded.second_starts, *targets, *weights):
             digest.update(f"{array.dtype.str} {array.shape}".encode())
             digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
@@ -108,6 +143,31 @@ class TextDataset(keras.utils.PyDataset):
     def _settings(self):
         names = ("batch_size", "shuffle", "seed")
         return {"kind": type(self).__name__, **{name: getattr(self, name) for name in names}}
+
+    def _batch(self, planned):
+        """Return `(inputs, targets, weights)` of a planned batch, the latter two by output where there are several."""
+        if not isinstance(self.targets, dict):
+            return self._inputs(planned), *self._placed(planned, self.targets, self.weights)
+        placed = {name: self._placed(planned, column, self.weights) for name, column in self.targets.items()}
+        targets, weights = ({name: pair[index] for name, pair in placed.items()} for index in (0, 1))
+        return self._inputs(planned), targets, weights
+
+
+def _as_targets(targets):
+    if isinstance(targets, dict):
+        return {name: _as_targets(column) for name, column in targets.items()}
+    return targets if isinstance(targets, TokenTargets) else np.asarray(targets)
+
+
+def without_ignored(targets, weights):
+    """Return targets that are all valid, and weights that are 0 where they were `IGNORED`."""
+    if targets.dtype.kind != "i":
+        return targets, weights
+    ignored = targets == IGNORED
+    if not ignored.any():
+        return targets, weights
+    rows = ignored.reshape(*weights.shape, -1).all(axis=-1)
+    return np.where(ignored, 0, targets).astype(targets.dtype), np.where(rows, 0, weights).astype("float32")
 
 
 class _RestOfEpoch(keras.utils.PyDataset):
@@ -131,12 +191,9 @@ class BucketedDataset(TextDataset):
     and a loss with `reduction="mean_with_sample_weight"`.
 
     Args:
-        encoded: `text.Ragged`, from `tokenizer.encode`.
-        targets: array `(N, ...)`, e.g. int `(N,)`.
+        encoded, targets, shuffle, seed, weights: as in `TextDataset`.
         batch_size: int. Examples a batch; without `shuffle`, only an upper bound.
         max_length: int. No row is longer, in tokens.
-        shuffle: bool. Whether each epoch has an order of its own. Defaults to true.
-        seed: int. The order depends on this and on the epoch alone. Defaults to 0.
     Example:
     >>> import keras_bert_suite as kbs
     >>> tokenizer = kbs.WordPieceTokenizer(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "good", "bad"])
@@ -146,16 +203,21 @@ class BucketedDataset(TextDataset):
     (['padding_mask', 'segment_ids', 'token_ids'], 2, [0, 1])
     """
 
-    def __init__(self, encoded, targets, batch_size, max_length, shuffle=True, seed=0, **kwargs):
-        super().__init__(encoded, targets, batch_size, shuffle, seed, **kwargs)
+    def __init__(self, encoded, targets, batch_size, max_length, shuffle=True, seed=0, weights=None, **kwargs):
+        super().__init__(encoded, targets, batch_size, shuffle, seed, weights, **kwargs)
         self.buckets = model_buckets(max_length)
         self._begin()
 
     def _settings(self):
         return {**super()._settings(), "buckets": list(self.buckets)}
 
+    @property
+    def _lengths(self):
+        """int `(N,)`. Tokens of each example."""
+        return self.encoded.lengths
+
     def _plan(self, epoch):
-        lengths = self.encoded.lengths
+        lengths = self._lengths
         if self.shuffle:
             rng = np.random.default_rng((self.seed, epoch))
             plan = plan_training_batches(lengths, self.batch_size, self.buckets, rng)
@@ -182,7 +244,7 @@ class BucketedDataset(TextDataset):
 
     def _with_a_short_batch(self, plan):
         """Exchange rows so that the last batch has short ones alone, where there are enough; they may be, by chance."""
-        lengths, shorter = self.encoded.lengths, np.array(self.buckets[:-1])
+        lengths, shorter = self._lengths, np.array(self.buckets[:-1])
         rows = np.concatenate([batch.rows for batch in plan])
         last = len(rows) - len(plan[-1].rows)
         short = np.flatnonzero(lengths[rows] <= shorter[-1])[last - len(rows) :]
@@ -196,9 +258,20 @@ class BucketedDataset(TextDataset):
         length = int(shorter[np.searchsorted(shorter, lengths[small].max())])
         return [*plan, plan[-1]._replace(rows=small, length=length)]
 
-    def _batch(self, planned):
-        """Return `(inputs, targets, weights)`: dict of int32 `(B, T)`, `(B, ...)` and float32 `(B,)`."""
-        filler = planned.size - len(planned.rows)
-        targets = self.targets[np.pad(planned.rows, (0, filler), mode="edge")]
-        weights = np.pad(np.ones(len(planned.rows), "float32"), (0, filler))
-        return fixed_shape(self.encoded, planned), targets, weights
+    def _inputs(self, planned):
+        """Return dict of int32 `(B, T)`."""
+        return fixed_shape(self.encoded, planned)
+
+    def _placed(self, planned, targets, weights):
+        """Return targets `(B, ...)` and float32 weights `(B,)`; of tokens `(B, T, ...)` and `(B, T)`."""
+        rows = np.pad(planned.rows, (0, planned.size - len(planned.rows)), constant_values=planned.rows[0])
+        counts = np.ones(len(rows), "float32") if weights is None else weights[rows]
+        counts = np.where(np.arange(planned.size) < len(planned.rows), counts, 0).astype("float32")
+        if not isinstance(targets, TokenTargets):
+            return without_ignored(targets[rows], counts)
+        lengths = self.encoded.lengths[rows]
+        values = targets.values
+        placed = np.full((planned.size, planned.length, *values.shape[1:]), IGNORED, values.dtype)
+        places = np.arange(planned.length) < lengths[:, None]
+        placed[places] = values[row_positions(self.encoded.offsets[rows], lengths)]
+        return without_ignored(placed, np.where(places, counts[:, None], 0).astype("float32"))

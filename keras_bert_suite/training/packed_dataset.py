@@ -5,7 +5,7 @@ import numpy as np
 from keras_bert_suite.data import packed_places, packed_row_length, plan_packed_batches
 from keras_bert_suite.text.ragged import row_positions
 from keras_bert_suite.training.backend import compiles_per_shape
-from keras_bert_suite.training.dataset import TextDataset
+from keras_bert_suite.training.dataset import TextDataset, TokenTargets, without_ignored
 
 __all__ = ["PackedDataset"]
 
@@ -19,12 +19,9 @@ class PackedDataset(TextDataset):
     the losses of an epoch does Keras weigh a batch by its rows.
 
     Args:
-        encoded: `text.Ragged`, from `tokenizer.encode`.
-        targets: array `(N, ...)`, e.g. int `(N,)`.
+        encoded, targets, shuffle, seed, weights: as in `TextDataset`.
         batch_size: int. Examples, not rows, a batch.
         max_length: int. No text is longer, in tokens.
-        shuffle: bool. Whether each epoch has an order of its own. Defaults to true.
-        seed: int. The order depends on this and on the epoch alone. Defaults to 0.
         row_length: optional int. Tokens of a row. Defaults to `data.packed_row_length`.
     Raises:
         ValueError: if a text is longer than `max_length`.
@@ -40,8 +37,10 @@ class PackedDataset(TextDataset):
     ([[0, 1]], [[1.0, 1.0]])
     """
 
-    def __init__(self, encoded, targets, batch_size, max_length, shuffle=True, seed=0, row_length=None, **kwargs):
-        super().__init__(encoded, targets, batch_size, shuffle, seed, **kwargs)
+    def __init__(
+        self, encoded, targets, batch_size, max_length, shuffle=True, seed=0, weights=None, row_length=None, **kwargs
+    ):
+        super().__init__(encoded, targets, batch_size, shuffle, seed, weights, **kwargs)
         longest = int(encoded.lengths.max(initial=0))
         if longest > max_length:
             raise ValueError(
@@ -66,13 +65,12 @@ class PackedDataset(TextDataset):
             granularity="coarse" if compiles_per_shape() else "exact",
         )
 
-    def _batch(self, planned):
-        """Return `(inputs, targets, weights)`: dict as in `build_packed`, `(B, P, ...)` and float32 `(B, P)`."""
+    def _inputs(self, planned):
+        """Return dict of int32 arrays, as `build_packed` says."""
         examples = self.encoded.take(planned.examples)
         lengths = examples.lengths
-        # Where each token goes in the batch laid out flat, and where it stands in its own text.
-        tokens = row_positions(planned.rows * planned.length + planned.starts, lengths)
-        position_ids = row_positions(np.zeros_like(lengths), lengths)
+        tokens = self._tokens(planned)
+        position_ids = row_positions(np.zeros_like(lengths), lengths)  # of each token in its own text
         values = {
             "token_ids": examples.token_ids,
             "segment_ids": position_ids >= np.repeat(examples.second_starts, lengths),
@@ -83,14 +81,38 @@ class PackedDataset(TextDataset):
         for name, array in values.items():
             inputs[name] = np.full((planned.size, planned.length), self._filler(name), "int32")
             inputs[name].reshape(-1)[tokens] = array
-        places = (planned.rows, planned.places)
-        inputs["first_positions"] = np.zeros((planned.size, self.places), "int32")
-        inputs["first_positions"][places] = planned.starts
-        targets = np.zeros((planned.size, self.places, *self.targets.shape[1:]), self.targets.dtype)
-        targets[places] = self.targets[planned.examples]
-        weights = np.zeros((planned.size, self.places), "float32")
-        weights[places] = 1.0
-        return inputs, targets, weights
+        if not self._of_tokens:
+            inputs["first_positions"] = np.zeros((planned.size, self.places), "int32")
+            inputs["first_positions"][planned.rows, planned.places] = planned.starts
+        return inputs
+
+    def _placed(self, planned, targets, weights):
+        """Return targets `(B, P, ...)` and float32 weights `(B, P)`; of tokens `(B, T, ...)` and `(B, T)`."""
+        counts = np.ones(len(planned.examples), "float32") if weights is None else weights[planned.examples]
+        if not isinstance(targets, TokenTargets):
+            places = (planned.rows, planned.places)
+            return self._scattered(targets[planned.examples], counts, places, (planned.size, self.places))
+        lengths = self.encoded.lengths[planned.examples]
+        values = targets.values[row_positions(self.encoded.offsets[planned.examples], lengths)]
+        places = np.unravel_index(self._tokens(planned), (planned.size, planned.length))
+        return self._scattered(values, np.repeat(counts, lengths), places, (planned.size, planned.length))
+
+    def _tokens(self, planned):
+        """Return where each token of a planned batch goes in the batch laid out flat."""
+        lengths = self.encoded.lengths[planned.examples]
+        return row_positions(planned.rows * planned.length + planned.starts, lengths)
+
+    @staticmethod
+    def _scattered(values, counts, places, shape):
+        targets = np.zeros((*shape, *values.shape[1:]), values.dtype)
+        weights = np.zeros(shape, "float32")
+        targets[places], weights[places] = without_ignored(values, counts)
+        return targets, weights
+
+    @property
+    def _of_tokens(self):
+        """Whether the model is one over tokens, which has no use for places."""
+        return isinstance(self.targets, TokenTargets)
 
     def _filler(self, name):
         return self.encoded.pad_token_id if name == "token_ids" else 0
