@@ -5,7 +5,7 @@ from keras_bert_suite.errors import CheckpointError
 from keras_bert_suite.source import resolve_source
 from keras_bert_suite.text import load_tokenizer
 
-__all__ = ["allowed_length", "check_vocabulary", "open_pretrained"]
+__all__ = ["allowed_length", "check_vocabulary", "open_pretrained", "own_values"]
 
 
 def open_pretrained(source, revision=None):
@@ -26,6 +26,12 @@ def open_pretrained(source, revision=None):
     tokenizer = load_tokenizer(directory)
     check_vocabulary(tokenizer, checkpoint.config, directory)
     return checkpoint, tokenizer
+
+
+def own_values(checkpoint):
+    """Return what this package wrote about a task into a checkpoint's config: a dict, empty where it did not."""
+    values = checkpoint.values.get("keras_bert_suite")
+    return values if isinstance(values, dict) else {}
 
 
 def check_vocabulary(tokenizer, config, source):

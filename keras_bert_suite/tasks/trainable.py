@@ -1,5 +1,6 @@
 """`TrainableTask`: what every task that is trained has in common: how to train, and doing it."""
 
+import random
 import types
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import numpy as np
 
 from keras_bert_suite.layers.base import truncated_normal
 from keras_bert_suite.models import build_packed, can_pack, encoder_config
+from keras_bert_suite.tasks.inputs import is_batched
 from keras_bert_suite.training import (
     BucketedDataset,
     EarlyStopping,
@@ -30,7 +32,12 @@ class TrainableTask:
 
     A subclass has `model`, `encoder`, `tokenizer`, `max_length` and `task`, the
     set `_new_parts` of the layers whose weights were never trained, and
-    `_default_loss()` and `_default_metrics()`.
+
+    - `_read(x, y, pairs, columns, require_label)`, which returns the examples
+      that a user handed over;
+    - `_dataset(examples, batch_size, packed, shuffle, seed=0)`, their batches;
+    - `_default_loss()` and `_default_metrics()`;
+    - where it needs them, `_learn_from(examples)` and `_settle(examples)`.
     """
 
     #: What `patience` watches on the validation data, and whether more of it is better.
@@ -79,10 +86,102 @@ class TrainableTask:
             raise ValueError("fit: packing must be False with r_drop, which needs both passes of a text as rows.")
         return packing
 
-    def _batches(self, encoded, targets, batch_size, *, packed, shuffle, seed=0):
+    def _batches(self, encoded, targets, batch_size, *, packed, shuffle, seed=0, weights=None):
         """The data set of encoded texts that `model.fit` reads."""
         kind = PackedDataset if packed else BucketedDataset
-        return kind(encoded, targets, batch_size, self.max_length, shuffle=shuffle, seed=seed)
+        return kind(encoded, targets, batch_size, self.max_length, shuffle=shuffle, seed=seed, weights=weights)
+
+    def fit(
+        self,
+        x,
+        y=None,
+        *,
+        pairs=None,
+        validation_data=None,
+        epochs=3,
+        batch_size=32,
+        seed=None,
+        columns=None,
+        packing="auto",
+        directory=None,
+        save_every=60.0,
+        callbacks=None,
+        verbose="auto",
+        **options,
+    ):
+        """Train on a file, on examples, or on anything that `keras.Model.fit` takes.
+
+        Texts are encoded once and batched so that hardly any padding is
+        computed. With a seed, the same call on the same machine gives the same weights.
+
+        Args:
+            x: path of a file, examples, token arrays by name, or a data set that
+                yields batches of them; the class says what it reads.
+            y: what is right for each, when `x` is not a file or data set.
+            pairs: optional list of str, the second texts, for tasks of pairs.
+            validation_data: optional path, `(x, y)` tuple or data set, scored
+                after each epoch.
+            epochs: int. Defaults to 3.
+            batch_size: int. Examples a step. Defaults to 32.
+            seed: optional int. Governs new weights, order and dropout.
+            columns: optional dict: which columns of the file to read.
+            packing: bool, or `"auto"`. Whether several texts share a row, kept
+                apart by the attention mask, or batches are of texts of like
+                length. Defaults to what is faster on the running backend and device.
+            directory: optional path. Where the state of the training is kept:
+                when the process is killed, the same call goes on from there, to
+                the very weights that it would have come to. Needs a seed.
+            save_every: float. Seconds between two states.
+            callbacks: optional list of `keras.callbacks.Callback`.
+            verbose: as in `keras.Model.fit`.
+            **options: passed on to `keras.Model.fit`.
+        Returns:
+            `keras.callbacks.History`.
+        Raises:
+            DataError: if a file breaks a rule or has an unknown label.
+            TrainingInterrupted: on SIGTERM, when the state has been saved.
+        """
+        common = {
+            "epochs": epochs,
+            "seed": seed,
+            "directory": directory,
+            "save_every": save_every,
+            "callbacks": callbacks,
+            "verbose": verbose,
+            **options,
+        }
+        if directory is not None and seed is None:
+            raise ValueError("fit: a training that can be resumed needs a seed. Received: directory without seed.")
+        if is_batched(x):
+            if seed is not None:
+                keras.utils.set_random_seed(seed)  # Keras orders arrays itself.
+            return self._train(x, y, validation_data=validation_data, batch_size=batch_size, **common)
+        examples = self._read(x, y, pairs, columns, require_label=True)
+        self._learn_from(examples)
+        validation = validation_data
+        if not _is_for_keras(validation):
+            given = validation if isinstance(validation, tuple) else (validation, None)
+            validation = self._read(*given, None, columns, require_label=True)
+        packed = self._packs(packing)
+        # Keras seeds Python's generator along with its own, so keras.utils.set_random_seed governs this too.
+        order_seed = random.getrandbits(31) if seed is None else seed
+        history = self._train(
+            self._dataset(examples, batch_size, packed, shuffle=True, seed=order_seed),
+            validation_data=validation
+            if _is_for_keras(validation_data)
+            else self._dataset(validation, batch_size, packed, shuffle=False),
+            shuffle=False,  # The data set has an order of its own each epoch.
+            **common,
+        )
+        if not _is_for_keras(validation_data):
+            self._settle(validation)
+        return history
+
+    def _learn_from(self, examples):
+        """Take from the training data what decides the model, such as its labels."""
+
+    def _settle(self, examples):
+        """Choose on validation data what is chosen after training, such as a threshold."""
 
     def _train(
         self,
@@ -161,6 +260,11 @@ class TrainableTask:
         for number, layer in enumerate(self.model._flatten_layers()):
             if isinstance(layer, keras.layers.Dropout) and layer.rate > 0:
                 layer.seed_generator.state.assign(np.array([seed, number], "uint32"))
+
+
+def _is_for_keras(data):
+    """Whether validation data goes to `keras.Model.fit` as it is."""
+    return data is None or is_batched(data) or (isinstance(data, tuple) and is_batched(data[0]))
 
 
 def _num_batches(x, batch_size):

@@ -6,6 +6,7 @@ from keras_bert_suite.text.load import load_tokenizer
 from keras_bert_suite.text.ragged import Ragged
 from keras_bert_suite.text.tokenizer import Tokenizer
 from keras_bert_suite.text.unigram import UnigramTokenizer
+from keras_bert_suite.text.windows import Windows, encode_windows
 from keras_bert_suite.text.word_piece import WordPieceTokenizer
 
 __all__ = [
@@ -13,7 +14,9 @@ __all__ = [
     "Ragged",
     "Tokenizer",
     "UnigramTokenizer",
+    "Windows",
     "WordPieceTokenizer",
+    "encode_windows",
     "load_tokenizer",
     "write_keras_hub_tokenizer",
 ]

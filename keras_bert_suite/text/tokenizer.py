@@ -319,6 +319,22 @@ class Tokenizer:
             )
         return max_length - size
 
+    def encode_with_offsets(self, texts):
+        """Encode texts alone, without special tokens, and say where each token stands.
+
+        Args:
+            texts: list of str.
+        Returns:
+            `(token_ids, offsets, spans)`: int32 `(N,)`; int64 `(B + 1,)`, text `i`
+            has the tokens from `offsets[i]` to `offsets[i + 1]`; int32 `(N, 2)`,
+            first and last-plus-one character of each token in its text.
+        Raises:
+            TypeError: if an item is not a str.
+            ValueError: if a text is not valid Unicode.
+        """
+        texts, _ = self._checked(texts, None)
+        return _explained(type(self).__name__, self._encode_with_offsets, texts, "texts")
+
     def _encode_with_offsets(self, texts):
         """As an engine's `encode`, and int32 `(N, 2)` character offsets."""
         encodings = self._reference.encode_batch(texts, add_special_tokens=False)

@@ -1,0 +1,54 @@
+"""Which class does which task, by the name that config.json and the command line use."""
+
+import importlib
+
+from keras_bert_suite.checkpoints import open_checkpoint
+from keras_bert_suite.errors import CheckpointError, check_choice
+from keras_bert_suite.source import resolve_source
+from keras_bert_suite.tasks.pretrained import own_values
+
+__all__ = ["TASKS", "open_task", "task_class", "task_of"]
+
+#: Name of a task -> (its module in this package, its class).
+TASKS = {
+    "text-classification": ("text_classifier", "TextClassifier"),
+}
+
+
+def task_class(name):
+    """Return the class of a task, e.g. `TextClassifier` for `"text-classification"`."""
+    check_choice("task", "task", name, tuple(TASKS))
+    module, found = TASKS[name]
+    return getattr(importlib.import_module(f"keras_bert_suite.tasks.{module}"), found)
+
+
+def task_of(source, revision=None):
+    """Return the name of the task that a model was trained for.
+
+    Args:
+        source: str or path, as `from_pretrained` of a task takes it.
+        revision: optional str. Branch, tag or commit on the Hub.
+    Raises:
+        CheckpointError: if it has no head of a task that this package trains.
+    """
+    checkpoint = open_checkpoint(resolve_source(source, revision))
+    named = own_values(checkpoint).get("task")
+    if named in TASKS:
+        return named
+    for name in TASKS:
+        if getattr(task_class(name), "head", None) in checkpoint.heads:
+            return name
+    raise CheckpointError(
+        f"{checkpoint.path}: it is not trained for a task. Received: a checkpoint with "
+        f"{', '.join(checkpoint.heads) or 'no head'}. Train it with `kbs finetune`."
+    )
+
+
+def open_task(source, **options):
+    """Open a trained model as the task that it was trained for.
+
+    Args:
+        source: str or path, as `from_pretrained` of a task takes it.
+        **options: as in `from_pretrained` of that task.
+    """
+    return task_class(task_of(source, options.get("revision"))).from_pretrained(source, **options)
