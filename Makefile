@@ -50,6 +50,7 @@ bench: setup-all  ## Measure speed side by side with peers, as ratios
 	$(BIN)/python benchmarks/tokenization.py
 	$(BIN)/python benchmarks/prediction.py
 	$(BIN)/python benchmarks/embedding.py
+	$(BIN)/python benchmarks/finetuning.py
 	$(BIN)/python benchmarks/exactness.py
 
 clean:  ## Remove .venv/ and what the demo wrote

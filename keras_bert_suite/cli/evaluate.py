@@ -15,10 +15,10 @@ def add_arguments(parser):
 
 def run(options):
     start(options.data)
-    from keras_bert_suite import TextClassifier
+    from keras_bert_suite.tasks import open_task
 
-    classifier = TextClassifier.from_pretrained(options.model)
+    task = open_task(options.model)
     print_result(
         options,
-        classifier.evaluate(options.data, columns=columns_from(options.columns), progress=not options.json),
+        task.evaluate(options.data, columns=columns_from(options.columns), progress=not options.json),
     )

@@ -21,17 +21,16 @@ from keras_bert_suite.cli.shared import (
     print_result,
     start,
 )
+from keras_bert_suite.cli.tasks import add_settings, add_task, settings_from
 
 EXAMPLE = """\
   kbs finetune text-classification --model all-MiniLM-L6-v2 \\
       --train examples/data/train.tsv --dev examples/data/dev.tsv --output saved_models/intents
 """
 
-TASKS = ("text-classification",)
-
 
 def add_arguments(parser):
-    parser.add_argument("task", choices=TASKS, metavar="TASK", help=f"one of: {', '.join(TASKS)}")
+    add_task(parser)
     parser.add_argument("--model", required=True, metavar="DIR|NAME", help="the checkpoint to start from")
     parser.add_argument("--train", required=True, metavar="FILE", help="labelled examples to learn from")
     parser.add_argument("--dev", metavar="FILE", help="labelled examples to score after each epoch")
@@ -51,6 +50,8 @@ def add_arguments(parser):
     )
     parser.add_argument("--strategy", metavar="NAME", help="how to use several devices; docs/distributed.md")
     parser.add_argument("--tensorboard", action="store_true", help="write OUTPUT/tensorboard too")
+    parser.add_argument("--balance", action="store_true", help="examples of rare labels count for more")
+    add_settings(parser)
     add_recipe(parser)
     add_columns(parser)
     add_seed(parser)
@@ -68,9 +69,9 @@ def run(options):
 
 
 def _train(options, distribution):
-    from keras_bert_suite import TextClassifier
     from keras_bert_suite.files import check_free
     from keras_bert_suite.reports import write_report
+    from keras_bert_suite.tasks import task_class
     from keras_bert_suite.training import CSVLog, ProgressBar, TensorBoardLog
 
     began = time.perf_counter()
@@ -80,46 +81,47 @@ def _train(options, distribution):
     is_chief = distribution.is_chief
     if options.restart and is_chief:
         shutil.rmtree(state, ignore_errors=True)
-    classifier = TextClassifier.from_pretrained(
-        options.model, max_length=options.max_length, replace_head=options.replace_head, dtype=options.dtype
-    )
-    check_free(output, options.overwrite, room=16 * classifier.encoder.count_params())
-    classifier.compile(**recipe_from(options))
+    given = {"max_length": options.max_length, "replace_head": options.replace_head, "dtype": options.dtype}
+    given = {name: value for name, value in given.items() if value}
+    task = task_class(options.task).from_pretrained(options.model, **given, **settings_from(options))
+    check_free(output, options.overwrite, room=16 * task.encoder.count_params())
+    task.compile(**recipe_from(options))
     callbacks = []
     if is_chief:
         callbacks += [] if options.json else [ProgressBar(batch_size=options.batch_size)]
         callbacks += [CSVLog(state / "log.csv")]
         callbacks += [TensorBoardLog(state / "tensorboard")] if options.tensorboard else []
-    history = classifier.fit(
+    history = task.fit(
         options.train,
         validation_data=options.dev,
         epochs=options.epochs,
         batch_size=options.batch_size,
         seed=options.seed,
         columns=columns,
+        class_weight="balanced" if options.balance else None,
         packing={"auto": "auto", "on": True, "off": False}[options.packing],
-        directory=state / "states" if distribution.num_processes == 1 else None,
+        directory=state / "states",
         save_every=options.save_every,
         callbacks=callbacks,
         verbose=0,
     ).history
     if not is_chief:
         return
-    classifier.save_pretrained(output, overwrite=options.overwrite)
+    task.save_pretrained(output, overwrite=options.overwrite)
     result = {
         "task": options.task,
         "output": options.output,
-        "labels": classifier.labels,
+        **({"labels": task.labels} if task.labels else {}),
         "epochs": len(history["loss"]),
         "loss": history["loss"][-1],
         "seconds": round(time.perf_counter() - began, 1),
     }
-    report = classifier.report(
+    report = task.report(
         options.dev or options.train,
         columns=columns,
         title=f"{output.name}: {options.task}",
         history=history,
-        summary=_facts(options, classifier, result),
+        summary=_facts(options, task, result),
     )
     if not options.dev:
         report.warnings.append("The scores are on the examples trained on: --dev names others.")
@@ -130,24 +132,26 @@ def _train(options, distribution):
     state.rmdir()
     scores = ""
     if options.dev:
-        result["dev"] = {"accuracy": report.summary["accuracy"], "loss": report.summary["loss"]}
-        scores = f", dev accuracy {report.summary['accuracy']:.4f}"
+        result["dev"] = {name: report.summary[name] for name in task.score_names}
+        main = task.score_names[0]
+        scores = f", dev {main.replace('_', ' ')} {result['dev'][main]:.4f}"
+    labels = f"{len(task.labels)} labels, " if task.labels else ""
     print_result(
         options,
         result,
-        f"Saved {options.output}: {len(classifier.labels)} labels, loss {result['loss']:.4f}{scores}, "
+        f"Saved {options.output}: {labels}loss {result['loss']:.4f}{scores}, "
         f"{result['seconds']:.0f} s. {output / 'report.html'} shows more.",
     )
 
 
-def _facts(options, classifier, result):
+def _facts(options, task, result):
     import keras
 
     return {
         "model": str(options.model),
         "trained on": str(options.train),
         "scored on": str(options.dev or options.train),
-        "parameters": classifier.model.count_params(),
+        "parameters": task.model.count_params(),
         "epochs": result["epochs"],
         "seconds": result["seconds"],
         "seed": str(options.seed),

@@ -1,6 +1,7 @@
-"""Label texts given here, or the texts of a file."""
+"""Answer for texts given here, or for the texts of a file, with any trained model."""
 
 import json
+from pathlib import Path
 
 from keras_bert_suite.cli.shared import add_columns, columns_from, print_result, start
 
@@ -26,19 +27,26 @@ def run(options):
     if options.output and not options.input:
         raise ValueError("--output goes with --input.")
     start(options.input)
-    from keras_bert_suite import TextClassifier
+    from keras_bert_suite.tasks import open_task
 
-    classifier = TextClassifier.from_pretrained(options.model)
+    task = open_task(options.model)
     columns = columns_from(options.columns)
     if options.output:
-        count = classifier.predict_file(options.input, options.output, columns=columns, progress=not options.json)
+        count = task.predict_file(options.input, options.output, columns=columns, progress=not options.json)
         print_result(options, {"output": options.output, "texts": count}, f"Saved {options.output}: {count} texts.")
         return
     if options.text:
-        answers = classifier.predict_stream(options.text, pairs=options.text_b)
+        answers = task.predict_stream(options.text, pairs=options.text_b)
     else:
-        from pathlib import Path
-
-        answers = classifier.predict_stream(Path(options.input), columns=columns)
+        answers = task.predict_stream(Path(options.input), columns=columns)
     for answer in answers:
-        print(json.dumps(answer, ensure_ascii=False) if options.json else f"{answer['label']}\t{answer['score']:.4f}")
+        print(json.dumps(answer, ensure_ascii=False) if options.json else _shown(answer))
+
+
+def _shown(answer):
+    """An answer for people: its parts side by side, a list of parts line by line."""
+    if isinstance(answer, dict):
+        return "\t".join(_shown(value) for value in answer.values())
+    if isinstance(answer, list):
+        return "\n".join(map(_shown, answer))
+    return f"{answer:.4f}" if isinstance(answer, float) else str(answer)

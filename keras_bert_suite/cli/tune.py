@@ -5,9 +5,11 @@ Killed at any moment, the same command goes on.
 """
 
 import json
+import math
 from pathlib import Path
 
 from keras_bert_suite.cli.shared import add_columns, add_seed, columns_from, positive_int, print_result, start
+from keras_bert_suite.cli.tasks import add_settings, add_task, settings_from
 
 EXAMPLE = """\
   kbs tune text-classification --model all-MiniLM-L6-v2 \\
@@ -15,14 +17,12 @@ EXAMPLE = """\
       --search learning_rate=1e-4:1e-3 batch_size=16,32 epochs=2,4 frozen_blocks=0,2
 """
 
-TASKS = ("text-classification",)
-
 #: What `fit` takes; everything else that is searched is a field of the recipe.
 OF_FIT = ("batch_size", "epochs")
 
 
 def add_arguments(parser):
-    parser.add_argument("task", choices=TASKS, metavar="TASK", help=f"one of: {', '.join(TASKS)}")
+    add_task(parser)
     parser.add_argument("--model", required=True, metavar="DIR|NAME", help="the checkpoint to start from")
     parser.add_argument("--train", required=True, metavar="FILE", help="labelled examples to learn from")
     parser.add_argument("--dev", required=True, metavar="FILE", help="labelled examples that decide")
@@ -37,6 +37,7 @@ def add_arguments(parser):
         help="LOW:HIGH or VALUE,VALUE,... of batch_size, epochs or a field of the recipe (default: learning_rate, "
         "batch_size, weight_decay)",
     )
+    add_settings(parser)
     add_columns(parser)
     add_seed(parser)
 
@@ -48,7 +49,7 @@ def run(options):
     start(options.train, options.dev)
     import keras
 
-    from keras_bert_suite import TextClassifier
+    from keras_bert_suite.tasks import task_class
     from keras_bert_suite.training import Recipe
     from keras_bert_suite.tuning import tune
 
@@ -58,18 +59,23 @@ def run(options):
     output = Path(options.output)
     columns = columns_from(options.columns)
 
+    given = {"replace_head": True, "max_length": options.max_length, **settings_from(options)}
+
+    def sign(task):
+        return 1 if task.monitor[1] == "max" else -1
+
     def train(values, report):
         of_fit = {
             "batch_size": 32,
             "epochs": options.epochs,
             **{name: values[name] for name in OF_FIT if name in values},
         }
-        classifier = TextClassifier.from_pretrained(options.model, max_length=options.max_length, replace_head=True)
-        classifier.compile(**{name: value for name, value in values.items() if name not in OF_FIT})
+        task = task_class(options.task).from_pretrained(options.model, **given)
+        task.compile(**{name: value for name, value in values.items() if name not in OF_FIT})
         report_epoch = keras.callbacks.LambdaCallback(
-            on_epoch_end=lambda epoch, logs: report(epoch, logs["val_accuracy"])
+            on_epoch_end=lambda epoch, logs: report(epoch, sign(task) * logs[task.monitor[0]])
         )
-        classifier.fit(
+        task.fit(
             options.train,
             validation_data=options.dev,
             seed=options.seed,
@@ -78,9 +84,9 @@ def run(options):
             verbose=0,
             **of_fit,
         )
-        score = classifier.evaluate(options.dev, columns=columns)["accuracy"]
+        score = task.evaluate(options.dev, columns=columns)[task.score_names[0]]
         if score > _saved_score(output / "best.json"):
-            classifier.save_pretrained(output / "best", overwrite=True)
+            task.save_pretrained(output / "best", overwrite=True)
             _save_score(output / "best.json", score, values)
         return score
 
@@ -94,19 +100,19 @@ def run(options):
     )
     print_result(
         options,
-        {"output": options.output, "best": values, "accuracy": score},
-        f"Best of {options.trials} trials: dev accuracy {score:.4f} with "
+        {"output": options.output, "best": values, "score": score},
+        f"Best of {options.trials} trials: dev score {score:.4f} with "
         + ", ".join(f"{name}={value}" for name, value in values.items())
         + f". The model is in {output / 'best'}; {output / 'report.html'} shows all trials.",
     )
 
 
 def _saved_score(path):
-    return json.loads(path.read_text(encoding="utf-8"))["accuracy"] if path.is_file() else -1.0
+    return json.loads(path.read_text(encoding="utf-8"))["score"] if path.is_file() else -math.inf
 
 
 def _save_score(path, score, values):
     from keras_bert_suite.files import replaced_file
 
     with replaced_file(path) as file:
-        json.dump({"accuracy": score, **values}, file, indent=2)
+        json.dump({"score": score, **values}, file, indent=2)

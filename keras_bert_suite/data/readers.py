@@ -6,6 +6,7 @@ known or not) is decided above, in `labels.py` and the tasks.
 
 import functools
 import json
+import math
 from typing import NamedTuple
 
 from keras_bert_suite.data.columns import ColumnPlan, check_columns, find_columns, has_positions
@@ -40,7 +41,7 @@ def read_examples(path, *, require_label=False, columns=None):
     (one text a line: no header, no labels). All but Parquet may end in `.gz`.
     Columns are `text`, `text_b` for pairs and `label`, in any order, among any
     others; `columns.py` lists the other names that are understood. Labels lose
-    surrounding spaces, whole numbers become decimal strings, and an empty label
+    surrounding spaces, numbers become decimal strings, and an empty label
     is `None`. Blank lines are skipped, except where a line is nothing but a
     text: there they are empty texts, so that answers stay in step with lines.
 
@@ -245,10 +246,10 @@ def _label_name(value, path, line):
         return "true" if value else "false"
     if isinstance(value, int):
         return str(value)
-    if isinstance(value, float) and value.is_integer():  # pandas writes whole numbers so beside missing ones
-        return str(int(value))
+    if isinstance(value, float) and math.isfinite(value):
+        return str(int(value)) if value.is_integer() else repr(value)  # pandas writes 1 as 1.0 beside missing ones
     raise DataError(
-        f"label must be a string, a whole number, true, false or a list of these. Received: {_kind(value)}.", path, line
+        f"label must be a string, a number, true, false or a list of these. Received: {_kind(value)}.", path, line
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from keras_bert_suite.errors import ArtifactError, check_positive_int
 from keras_bert_suite.export.formats import check_available, check_formats
-from keras_bert_suite.export.reference import check_examples, float32_task
+from keras_bert_suite.export.reference import check_examples, check_task, float32_task
 from keras_bert_suite.export.verify import REPORT_FILE, compare
 from keras_bert_suite.files import replaced_directory
 
@@ -62,6 +62,7 @@ def export_task(
         classifier.export("out/export", formats=["saved_model", "litert", "onnx"])
     """
     directory = Path(directory)
+    check_task(task)
     formats = check_formats(formats)
     check_available(formats)
     examples = check_examples(task, texts, pairs, labels)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-__all__ = ["HARD_PAIRS", "HARD_TEXTS", "check_examples", "encode_examples", "float32_task"]
+__all__ = ["HARD_PAIRS", "HARD_TEXTS", "check_examples", "check_task", "encode_examples", "float32_task"]
 
 #: Texts on which runtimes differ when they differ at all.
 HARD_TEXTS = (
@@ -30,6 +30,16 @@ HARD_TEXTS = (
 
 #: Their second halves, for models of pairs: the same texts in another order.
 HARD_PAIRS = (*HARD_TEXTS[5:], *HARD_TEXTS[:5])
+
+
+def check_task(task):
+    """Raise `ValueError` unless artifacts of this kind of task can be written."""
+    if task.head != "text_classifier" or task.problem_type != "single_label_classification":
+        kind = getattr(task, "problem_type", None)
+        raise ValueError(
+            f"export: only classifiers that choose one label of several can be exported. Received: {task.task}"
+            f"{f', {kind}' if kind else ''}. Export its Keras model with model.export."
+        )
 
 
 def check_examples(task, texts=None, pairs=None, labels=None):

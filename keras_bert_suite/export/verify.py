@@ -9,7 +9,7 @@ from keras_bert_suite.errors import ArtifactError
 from keras_bert_suite.export.formats import SPECIFICATIONS, check_available
 from keras_bert_suite.export.litert_file import read_length
 from keras_bert_suite.export.process import run_worker
-from keras_bert_suite.export.reference import check_examples, encode_examples, float32_task
+from keras_bert_suite.export.reference import check_examples, check_task, encode_examples, float32_task
 from keras_bert_suite.export.report import Report
 
 __all__ = ["REPORT_FILE", "compare", "verify_artifacts"]
@@ -50,6 +50,7 @@ def verify_artifacts(directory, task, texts=None, pairs=None, labels=None, max_l
             f"{directory}: the LiteRT files must have one length. Received: {sorted(lengths)}. Verify them apart."
         )
     max_length = max_length or _exported_length(directory) or task.max_length
+    check_task(task)
     examples = check_examples(task, texts, pairs, labels)
     litert_length = max(lengths, default=None)
     with tempfile.TemporaryDirectory() as workspace, float32_task(task) as reference:

@@ -5,6 +5,7 @@ from keras_bert_suite.layers.embeddings import Embeddings
 from keras_bert_suite.layers.encoder_block import EncoderBlock
 from keras_bert_suite.layers.encoder_record import EncoderRecord
 from keras_bert_suite.layers.feed_forward import FeedForward
+from keras_bert_suite.layers.layer_mix import LayerMix
 from keras_bert_suite.layers.packed_mask import PackedMask
 from keras_bert_suite.layers.packed_mean import PackedMean
 from keras_bert_suite.layers.places import FoldPlaces, UnfoldPlaces
@@ -14,6 +15,7 @@ from keras_bert_suite.layers.pre_norm_block import PreNormBlock
 from keras_bert_suite.layers.self_attention import SelfAttention
 from keras_bert_suite.layers.take_positions import TakePositions
 from keras_bert_suite.layers.transform import Transform
+from keras_bert_suite.layers.verbalizer import TokenPositions, Verbalizer
 from keras_bert_suite.layers.vocabulary_logits import VocabularyLogits
 
 __all__ = [
@@ -23,6 +25,7 @@ __all__ = [
     "FeedForward",
     "FoldChoices",
     "FoldPlaces",
+    "LayerMix",
     "PackedMask",
     "PackedMean",
     "Pooler",
@@ -30,8 +33,10 @@ __all__ = [
     "PreNormBlock",
     "SelfAttention",
     "TakePositions",
+    "TokenPositions",
     "Transform",
     "UnfoldChoices",
     "UnfoldPlaces",
+    "Verbalizer",
     "VocabularyLogits",
 ]

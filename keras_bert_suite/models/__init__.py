@@ -1,9 +1,11 @@
 """Functional graphs: the encoder, then one builder per task head."""
 
 from keras_bert_suite.models.encoder import INPUT_NAMES, build_encoder, encoder_config, find_encoder
+from keras_bert_suite.models.hidden_states import build_hidden_states
 from keras_bert_suite.models.masked_lm import at_masked_positions, build_masked_lm
 from keras_bert_suite.models.multiple_choice import build_multiple_choice
 from keras_bert_suite.models.packed import build_packed, can_pack
+from keras_bert_suite.models.prompt_classifier import build_prompt_classifier
 from keras_bert_suite.models.question_answering import build_question_answering
 from keras_bert_suite.models.replaced_token import build_replaced_token
 from keras_bert_suite.models.sentence_pairs import build_next_sentence, build_sentence_order
@@ -15,10 +17,12 @@ __all__ = [
     "INPUT_NAMES",
     "at_masked_positions",
     "build_encoder",
+    "build_hidden_states",
     "build_masked_lm",
     "build_multiple_choice",
     "build_next_sentence",
     "build_packed",
+    "build_prompt_classifier",
     "build_question_answering",
     "build_replaced_token",
     "build_sentence_order",

@@ -80,7 +80,7 @@ def build_encoder(config, dtype=None):
     return keras.Model(inputs, outputs, name="encoder")
 
 
-def connect_encoder(layers, token_ids, segment_ids, padding_mask, position_ids=None):
+def connect_encoder(layers, token_ids, segment_ids, padding_mask, position_ids=None, states=None):
     """Connect the layers of an encoder, new ones or those of a model, to symbolic tensors.
 
     Args:
@@ -88,6 +88,8 @@ def connect_encoder(layers, token_ids, segment_ids, padding_mask, position_ids=N
             `final_norm`, `encoder_record` and, where there is one, `pooler`.
         token_ids, segment_ids, position_ids: as in `layers.Embeddings`.
         padding_mask: as in `layers.SelfAttention`.
+        states: optional list, to which the vectors are added that come after the
+            embeddings and after each block, `(B, T, D)`.
     Returns:
         dict of `sequence_output` and, with a pooler, `pooled_output`, as `build_encoder` says.
     """
@@ -96,10 +98,13 @@ def connect_encoder(layers, token_ids, segment_ids, padding_mask, position_ids=N
     positions = {} if position_ids is None else {"position_ids": position_ids}
     hidden_states = layers["embeddings"](token_ids, segment_ids, **positions)
     num_blocks = config.num_groups or config.num_layers
+    states = [] if states is None else states
     for layer in range(config.num_layers):
+        states.append(hidden_states)
         block = layers[f"block_{layer * num_blocks // config.num_layers}"]  # a group's layers follow one another
         hidden_states = block(hidden_states, padding_mask=padding_mask)
     outputs = {"sequence_output": record(layers["final_norm"](hidden_states))}
+    states.append(outputs["sequence_output"])
     if "pooler" in layers:
         outputs["pooled_output"] = layers["pooler"](outputs["sequence_output"])
     return outputs

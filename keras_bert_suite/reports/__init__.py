@@ -1,7 +1,20 @@
 """Results of a training as one HTML file for people and one JSON file for machines."""
 
 from keras_bert_suite.reports.report import Report, write_report
-from keras_bert_suite.reports.scores import classification_scores, confusion_matrix, most_confused
+from keras_bert_suite.reports.scores import (
+    classification_scores,
+    confusion_matrix,
+    most_confused,
+    multi_label_scores,
+)
 from keras_bert_suite.reports.sections import SECTIONS
 
-__all__ = ["Report", "SECTIONS", "classification_scores", "confusion_matrix", "most_confused", "write_report"]
+__all__ = [
+    "Report",
+    "SECTIONS",
+    "classification_scores",
+    "confusion_matrix",
+    "most_confused",
+    "multi_label_scores",
+    "write_report",
+]

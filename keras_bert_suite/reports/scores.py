@@ -2,7 +2,13 @@
 
 import numpy as np
 
-__all__ = ["check_confusion", "classification_scores", "confusion_matrix", "most_confused"]
+__all__ = [
+    "check_confusion",
+    "classification_scores",
+    "confusion_matrix",
+    "most_confused",
+    "multi_label_scores",
+]
 
 
 def confusion_matrix(true, predicted, num_labels):
@@ -69,6 +75,40 @@ def classification_scores(confusion):
     """
     confusion = check_confusion("classification_scores", confusion)
     hits, support, predicted = np.diagonal(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
+    total = int(support.sum())
+    return {**_by_label(hits, predicted, support), "accuracy": int(hits.sum()) / total if total else 0.0}
+
+
+def multi_label_scores(true, predicted):
+    """Score what gives each example any number of labels, as scikit-learn does.
+
+    Args:
+        true, predicted: bool or 0 and 1, `(N, L)`.
+    Returns:
+        dict as of `classification_scores`, and `micro`: precision, recall and F1
+        over all labels together. `accuracy` is the share of examples all of whose
+        labels are right.
+    Example:
+    >>> scores = multi_label_scores([[1, 0], [1, 1]], [[1, 0], [0, 1]])
+    >>> scores["micro"]["recall"], scores["accuracy"]
+    (0.6666666666666666, 0.5)
+    """
+    true, predicted = np.asarray(true, bool), np.asarray(predicted, bool)
+    if true.shape != predicted.shape or true.ndim != 2:
+        raise ValueError(
+            f"multi_label_scores: true and predicted must be (N, L) alike. Received: {true.shape}, {predicted.shape}."
+        )
+    counts = [values.sum(axis=0) for values in (true & predicted, predicted, true)]
+    together = _by_label(*(values.sum(keepdims=True) for values in counts))
+    return {
+        **_by_label(*counts),
+        "accuracy": float((true == predicted).all(axis=1).mean()) if len(true) else 0.0,
+        "micro": {name: together[name][0] for name in ("precision", "recall", "f1")},
+    }
+
+
+def _by_label(hits, predicted, support):
+    """Return precision, recall and F1 of each label, and their means."""
     columns = {
         "precision": _ratio(hits, predicted),
         "recall": _ratio(hits, support),
@@ -79,7 +119,6 @@ def classification_scores(confusion):
     return {
         **{name: values.tolist() for name, values in columns.items()},
         "support": support.tolist(),
-        "accuracy": int(hits.sum()) / total if total else 0.0,
         "macro": {name: float(values.mean()) if len(values) else 0.0 for name, values in columns.items()},
         "weighted": {name: float(values @ shares) for name, values in columns.items()},
     }

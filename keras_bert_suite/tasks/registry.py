@@ -12,6 +12,12 @@ __all__ = ["TASKS", "open_task", "task_class", "task_of"]
 #: Name of a task -> (its module in this package, its class).
 TASKS = {
     "text-classification": ("text_classifier", "TextClassifier"),
+    "token-classification": ("token_classifier", "TokenClassifier"),
+    "question-answering": ("question_answerer", "QuestionAnswerer"),
+    "multiple-choice": ("multiple_choice", "MultipleChoice"),
+    "prompt-classification": ("prompt_classifier", "PromptClassifier"),
+    "sentence-embedding": ("text_embedder", "TextEmbedder"),
+    "few-shot-classification": ("few_shot", "FewShotClassifier"),
 }
 
 

@@ -80,7 +80,7 @@ class Task(TrainableTask):
         if trained:
             model, new_parts = load_head(checkpoint, cls.head, dtype=dtype)
             task = cls(find_encoder(model), tokenizer, **settings)
-            task._built = model
+            task._adopt(model)
         else:
             config = checkpoint.config.replace(pooler=cls._reads_pooler(checkpoint.config))
             encoder, new_parts = load_weights(checkpoint, lambda: build_encoder(config, checkpoint.policy(dtype)))
@@ -115,7 +115,7 @@ class Task(TrainableTask):
             "max_length": self.max_length,
             **values.get("keras_bert_suite", {}),
         }
-        checkpoint = from_model(self.model, path=directory, labels=self.labels, values=values)
+        checkpoint = from_model(self.model, path=directory, head=self.head, labels=self.labels, values=values)
         with replaced_directory(directory, overwrite) as written:
             write_hugging_face(written, checkpoint)
             self.tokenizer.save_pretrained(written)
@@ -145,6 +145,10 @@ class Task(TrainableTask):
             self._check_ready()
             self._built = self._build()
         return self._built
+
+    def _adopt(self, model):
+        """Take a model with trained weights, as `checkpoints.load_head` returns it."""
+        self._built = model
 
     def _check_ready(self):
         """Raise `ValueError` where something that decides the model is not known yet."""

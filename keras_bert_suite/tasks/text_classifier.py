@@ -1,23 +1,25 @@
-"""Texts, or pairs of texts, in; one label of several out."""
+"""Texts, or pairs of texts, in; one label of several, any number of labels, or a number out."""
 
 import json
-from numbers import Integral
 from pathlib import Path
 
-import keras
 import numpy as np
 
 from keras_bert_suite.data import LabelMap
-from keras_bert_suite.errors import CheckpointError
+from keras_bert_suite.errors import CheckpointError, DataError, check_choice
 from keras_bert_suite.files import replaced_file
 from keras_bert_suite.models import build_text_classifier
+from keras_bert_suite.reports import Report
 from keras_bert_suite.tasks.inference import predict_encoded, progress_bar
 from keras_bert_suite.tasks.inputs import encode_texts, is_batched, read_input, stream_texts
 from keras_bert_suite.tasks.pretrained import own_values
-from keras_bert_suite.tasks.reporting import report_classification
+from keras_bert_suite.tasks.problems import PROBLEMS, MultiLabel, Regression, SingleLabel, label_name, problem_of
 from keras_bert_suite.tasks.task import Task
 
 __all__ = ["TextClassifier"]
+
+#: The most mistakes that a report shows: the most certain ones.
+MOST_MISTAKES = 50
 
 
 class TextClassifier(Task):
@@ -34,6 +36,11 @@ class TextClassifier(Task):
         max_length: optional int. Longer texts are cut, in tokens. Defaults to
             what the encoder and the tokenizer allow.
         pair: bool. Whether the classifier is for pairs of texts; `fit` finds out.
+        problem_type: optional str, as in config.json: `"single_label_classification"`,
+            `"multi_label_classification"` (labels are lists, or in files
+            `|`-separated) or `"regression"`. Defaults to what the labels are.
+        thresholds: optional floats `(L,)`, for several labels: above which
+            probability a text has one. `fit` chooses them on its validation data.
     Attributes:
         model: `keras.Model` from token arrays to logits `(B, L)`.
         encoder: `keras.Model`, the part of it that was pretrained.
@@ -56,20 +63,36 @@ class TextClassifier(Task):
     task = "text-classification"
     head = "text_classifier"
 
-    def __init__(self, encoder, tokenizer, labels=None, max_length=None, pair=False):
+    def __init__(
+        self, encoder, tokenizer, labels=None, max_length=None, pair=False, problem_type=None, thresholds=None
+    ):
         super().__init__(encoder, tokenizer, max_length)
+        if problem_type is not None:
+            check_choice("TextClassifier", "problem_type", problem_type, tuple(PROBLEMS))
         self.pair = pair
+        self.problem = PROBLEMS.get(problem_type)
+        if labels is not None and self.problem is None:
+            self.problem = SingleLabel
         self.label_map = None if labels is None else LabelMap(labels)
+        self._thresholds = None if thresholds is None else np.array(thresholds, "float32")
 
     # Opening and saving
 
     @classmethod
     def _settings_from(cls, checkpoint, trained, labels):
-        labels = _head_labels(checkpoint, labels) if trained else labels
-        return {"labels": labels, "pair": bool(own_values(checkpoint).get("pair", False))}
+        own = own_values(checkpoint)
+        settings = {"labels": labels, "pair": bool(own.get("pair", False))}
+        if trained:
+            problem = _stored_problem(checkpoint)
+            settings["labels"] = _head_labels(checkpoint, labels)
+            settings |= {"problem_type": problem.name, "thresholds": own.get("thresholds")}
+        return settings
 
     def _values(self):
-        return {"problem_type": "single_label_classification", "keras_bert_suite": {"pair": self.pair}}
+        own = {"pair": self.pair}
+        if self._thresholds is not None:
+            own["thresholds"] = [round(value, 6) for value in self._thresholds.tolist()]
+        return {"problem_type": self.problem_type, "keras_bert_suite": own}
 
     # The model and its labels
 
@@ -81,6 +104,30 @@ class TextClassifier(Task):
         """The label names, in the order of the model's outputs; `None` until they are known."""
         return None if self.label_map is None else list(self.label_map)
 
+    @property
+    def problem_type(self):
+        """str: what the outputs mean, as in config.json; `None` until it is known."""
+        return None if self.problem is None else self.problem.name
+
+    @property
+    def monitor(self):
+        return self._known_problem.monitor
+
+    @property
+    def score_names(self):
+        """tuple of str: the scores of `evaluate`, the main one first."""
+        return self._known_problem.score_names
+
+    @property
+    def thresholds(self):
+        """float32 `(L,)`: above which probability a text has a label, where it may have several."""
+        return np.full(len(self.label_map), 0.5, "float32") if self._thresholds is None else self._thresholds
+
+    @property
+    def _known_problem(self):
+        self._check_ready()
+        return self.problem
+
     def _check_ready(self):
         if self.label_map is None:
             raise ValueError(
@@ -91,18 +138,25 @@ class TextClassifier(Task):
     # Training
 
     def _default_loss(self):
-        return self.recipe.build_classification_loss()
+        return self._known_problem.loss(self.recipe)
 
     def _default_metrics(self):
-        return [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
+        return self._known_problem.metrics()
 
     def _read(self, x, y=None, pairs=None, columns=None, require_label=False):
-        return read_input(x, y, pairs, columns, require_label)
+        # Of several labels, a text may have none.
+        found = read_input(x, y, pairs, columns, require_label and self.problem is not MultiLabel)
+        if require_label and found.labels is None:
+            raise DataError("labels are needed, and no row has one. Fill the column in.", found.path)
+        return found
 
     def _learn_from(self, examples):
+        if self.problem is None:
+            self.problem = problem_of(examples)
         if self.label_map is None:
-            self.label_map = LabelMap.from_examples(map(_label_name, examples.labels), path=examples.path)
-        self.label_map.check_trainable(examples.path)
+            self.label_map = self.problem.learn(examples)
+        if self.problem is SingleLabel:
+            self.label_map.check_trainable(examples.path)
         self.pair = examples.pairs is not None
 
     def _dataset(self, examples, batch_size, packed, shuffle, seed=0):
@@ -110,17 +164,26 @@ class TextClassifier(Task):
         return self._batches(self._encode(examples), targets, batch_size, packed=packed, shuffle=shuffle, seed=seed)
 
     def _targets(self, found):
-        self._check_ready()
-        labels = found.labels
-        if found.path is None:
-            # An integer is an index, unless the labels are themselves named by numbers.
-            labels = [
-                self.labels[label]
-                if isinstance(label, Integral) and str(label) not in self.label_map and 0 <= label < len(self.label_map)
-                else _label_name(label)
-                for label in labels
-            ]
-        return self.label_map.encode(labels, path=found.path, lines=found.lines)
+        return self._known_problem.targets(self.label_map, found)
+
+    def _example_weights(self, examples, class_weight):
+        if self.problem is not SingleLabel:
+            return super()._example_weights(examples, class_weight)
+        targets = self._targets(examples)
+        counts = np.bincount(targets, minlength=len(self.label_map))
+        if class_weight == "balanced":
+            return (len(targets) / (np.count_nonzero(counts) * np.maximum(counts, 1)))[targets].astype("float32")
+        weights = np.ones(len(self.label_map))
+        names = list(class_weight)
+        weights[self.label_map.encode(map(label_name, names))] = [class_weight[name] for name in names]
+        if not (np.isfinite(weights).all() and (weights >= 0).all()):
+            raise ValueError(f"fit: each class_weight must be 0 or above. Received: {class_weight}.")
+        return weights[targets].astype("float32")
+
+    def _settle(self, examples):
+        if self.problem is MultiLabel:
+            probabilities = self.problem.probabilities(self._logits(examples))
+            self._thresholds = MultiLabel.choose_thresholds(probabilities, self._targets(examples))
 
     def _encode(self, found):
         return encode_texts(self.tokenizer, found.texts, found.pairs, self.max_length, found.path)
@@ -137,22 +200,19 @@ class TextClassifier(Task):
             columns: optional dict, as in `data.read_examples`.
             progress: bool. Whether to show a bar.
         Returns:
-            dict with `accuracy`, in [0, 1], and `loss`, the mean cross-entropy in nats.
+            dict. Of one label: `accuracy`, in [0, 1], and `loss`, the mean
+            cross-entropy in nats. Of several: `f1` (micro), `macro_f1`, `accuracy`
+            (of whole examples) and `loss`. Of a number: `pearson`, `spearman`,
+            `mean_absolute_error` and `loss`, the mean squared error.
         """
         if is_batched(x):
             self._compile_model(self.model)
             scores = self.model.evaluate(x, y, verbose=int(progress), return_dict=True)
-            return {"accuracy": scores.pop("accuracy", None), **scores}
-        found = read_input(x, y, pairs, columns, require_label=True)
+            return {self.score_names[0]: scores.pop(self.score_names[0], None), **scores}
+        found = self._read(x, y, pairs, columns, require_label=True)
         targets = self._targets(found)
         with progress_bar(len(found), "evaluating", progress) as bar:
-            logits = self._logits(found, bar).astype("float64")
-        logits -= logits.max(axis=-1, keepdims=True)
-        log_probabilities = logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
-        return {
-            "accuracy": float((logits.argmax(axis=-1) == targets).mean()),
-            "loss": float(-log_probabilities[np.arange(len(targets)), targets].mean()),
-        }
+            return self.problem.scores(self._logits(found, bar), targets, self.thresholds)
 
     def report(self, x, y=None, *, pairs=None, columns=None, title="Text classification", summary=None, history=None):
         """Score the classifier on labelled texts in full, for `reports.write_report`.
@@ -165,13 +225,26 @@ class TextClassifier(Task):
             summary: optional dict of facts to show beside the scores.
             history: optional dict of lists, what `fit` returned as `history.history`.
         Returns:
-            `reports.Report`: accuracy, precision, recall and F1 by label, what
-            is taken for what, and the mistakes that the classifier is surest of.
+            `reports.Report`: the scores of `evaluate`, precision, recall and F1 by
+            label, what is taken for what, and the mistakes that the classifier is
+            surest of.
         """
-        found = read_input(x, y, pairs, columns, require_label=True)
-        probabilities = _softmax(self._logits(found))
-        return report_classification(
-            title, found, self._targets(found), probabilities, self.labels, summary=summary, history=history
+        found = self._read(x, y, pairs, columns, require_label=True)
+        logits, targets = self._logits(found), self._targets(found)
+        facts, more, mistakes = self.problem.details(
+            self.labels, self.problem.probabilities(logits), targets, self.thresholds
+        )
+        return Report(
+            title,
+            {
+                **self.problem.scores(logits, targets, self.thresholds),
+                **more,
+                "examples": len(found),
+                **(summary or {}),
+            },
+            history or {},
+            mistakes=[{**_texts_of(found, row), **mistake} for row, mistake in mistakes[:MOST_MISTAKES]],
+            **facts,
         )
 
     def predict(self, x, *, pairs=None, columns=None, progress=False):
@@ -185,7 +258,9 @@ class TextClassifier(Task):
             columns: optional dict, as in `data.read_examples`.
             progress: bool. Whether to show a bar.
         Returns:
-            list of dicts with `label` and `score`, its probability, in the order of `x`.
+            list of dicts in the order of `x`. Of one label: `label` and `score`,
+            its probability. Of several: `labels`, a list of such, the likeliest
+            first. Of a number: `score`.
         Example:
             classifier.predict(["I loved it"])  # [{"label": "pos", "score": 0.998}]
         """
@@ -197,17 +272,16 @@ class TextClassifier(Task):
         Files larger than memory pass through.
         """
         for _, probabilities in self._probability_chunks(x, pairs, columns, progress):
-            best = probabilities.argmax(axis=-1)
-            for index, row in zip(best.tolist(), probabilities, strict=True):
-                yield {"label": self.labels[index], "score": float(row[index])}
+            for row in probabilities:
+                yield self.problem.answer(self.labels, row, self.thresholds)
 
     def predict_file(self, path, output, *, columns=None, progress=False):
         """Label the texts of a file into a JSON Lines file, whatever their size.
 
         Args:
             path: str or path of a TSV, CSV, JSON Lines, Parquet or text file.
-            output: str or path. Each line has `text`, `text_b` for pairs, `label`
-                and `score`. It appears when it is complete.
+            output: str or path. Each line has `text`, `text_b` for pairs, and what
+                `predict` returns. It appears when it is complete.
             columns: optional dict, as in `data.read_examples`.
             progress: bool. Whether to show a bar.
         Returns:
@@ -216,22 +290,28 @@ class TextClassifier(Task):
         count = 0
         with replaced_file(output) as file:
             for found, probabilities in self._probability_chunks(Path(path), None, columns, progress):
-                best = probabilities.argmax(axis=-1)
-                for row, index in enumerate(best.tolist()):
-                    answer = {"text": found.texts[row]}
-                    if found.pairs is not None:
-                        answer["text_b"] = found.pairs[row]
-                    answer |= {"label": self.labels[index], "score": float(probabilities[row, index])}
+                for row, chances in enumerate(probabilities):
+                    answer = _texts_of(found, row) | self.problem.answer(self.labels, chances, self.thresholds)
                     file.write(json.dumps(answer, ensure_ascii=False) + "\n")
                 count += len(found)
         return count
 
     def predict_probabilities(self, x, *, pairs=None, columns=None, progress=False):
-        """Return the probability of every label: float32 `(N, L)`, in the order of `x`."""
+        """Return the probability of every label, or the numbers of a regression: float32 `(N, L)`, in order of `x`."""
         chunks = [chunk for _, chunk in self._probability_chunks(x, pairs, columns, progress)]
         return np.concatenate(chunks) if chunks else np.zeros((0, len(self.labels)), "float32")
 
+    def predict_logits(self, x, *, pairs=None, columns=None, progress=False):
+        """Return the model's outputs as they are: float32 `(N, L)`, in the order of `x`."""
+        chunks = [logits for _, logits in self._logit_chunks(x, pairs, columns, progress)]
+        return np.concatenate(chunks) if chunks else np.zeros((0, len(self.labels)), "float32")
+
     def _probability_chunks(self, x, pairs, columns, progress):
+        for found, logits in self._logit_chunks(x, pairs, columns, progress):
+            yield found, self.problem.probabilities(logits)
+
+    def _logit_chunks(self, x, pairs, columns, progress):
+        self._check_ready()
         total = None
         if isinstance(x, str) and not _is_data_path(x):
             x = [x]
@@ -241,31 +321,34 @@ class TextClassifier(Task):
                 return
         with progress_bar(total, "predicting", progress) as bar:
             for found in stream_texts(x, pairs=pairs, columns=columns):
-                yield found, _softmax(self._logits(found, bar))
+                yield found, self._logits(found, bar)
 
     def _logits(self, found, bar=None):
         return predict_encoded(self.model, self._encode(found), self.max_length, bar)
 
 
-def _softmax(logits):
-    exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return exponentials / exponentials.sum(axis=-1, keepdims=True)
+def _texts_of(found, row):
+    return {"text": found.texts[row], **({} if found.pairs is None else {"text_b": found.pairs[row]})}
 
 
-def _label_name(label):
-    """Return a whole number as the str it is written as, and leave the rest to `LabelMap`'s checks."""
-    return str(label) if isinstance(label, Integral) else label
+def _stored_problem(checkpoint):
+    """Return what the outputs of a checkpoint's head mean."""
+    name = checkpoint.values.get("problem_type")
+    if name is None:
+        return Regression if checkpoint.num_outputs(TextClassifier.head) == 1 else SingleLabel
+    problem = PROBLEMS.get(name)
+    outputs = checkpoint.num_outputs(TextClassifier.head)
+    if problem is None or (problem is SingleLabel and outputs == 1) or (problem is Regression and outputs > 1):
+        raise CheckpointError(
+            f"{checkpoint.path}: problem_type must be one of {', '.join(PROBLEMS)} and fit the head. Received: "
+            f"problem_type={name!r:.100}, {outputs} outputs. load_model(..., head='text_classifier') gives its "
+            "logits; replace_head=True starts from a new head."
+        )
+    return problem
 
 
 def _head_labels(checkpoint, labels):
     """Return the names of the outputs of a checkpoint's head, held against the names asked for."""
-    problem = checkpoint.values.get("problem_type")
-    if problem not in (None, "single_label_classification") or checkpoint.num_outputs(TextClassifier.head) == 1:
-        raise CheckpointError(
-            f"{checkpoint.path}: its head must choose one label of several. Received: problem_type={problem!r:.100}, "
-            f"{checkpoint.num_outputs(TextClassifier.head)} outputs. load_model(..., head='text_classifier') gives its "
-            "logits; replace_head=True starts from a new head."
-        )
     stored = checkpoint.labels or [f"LABEL_{index}" for index in range(checkpoint.num_outputs(TextClassifier.head))]
     if len(stored) != checkpoint.num_outputs(TextClassifier.head):
         raise CheckpointError(

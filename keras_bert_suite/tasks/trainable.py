@@ -1,5 +1,6 @@
 """`TrainableTask`: what every task that is trained has in common: how to train, and doing it."""
 
+import math
 import random
 import types
 from pathlib import Path
@@ -102,6 +103,7 @@ class TrainableTask:
         batch_size=32,
         seed=None,
         columns=None,
+        class_weight=None,
         packing="auto",
         directory=None,
         save_every=60.0,
@@ -125,13 +127,17 @@ class TrainableTask:
             batch_size: int. Examples a step. Defaults to 32.
             seed: optional int. Governs new weights, order and dropout.
             columns: optional dict: which columns of the file to read.
+            class_weight: optional dict from a label to how much its examples
+                count, or `"balanced"`: in inverse proportion to their number. For
+                tasks with one label an example.
             packing: bool, or `"auto"`. Whether several texts share a row, kept
                 apart by the attention mask, or batches are of texts of like
                 length. Defaults to what is faster on the running backend and device.
             directory: optional path. Where the state of the training is kept:
                 when the process is killed, the same call goes on from there, to
                 the very weights that it would have come to. Needs a seed.
-            save_every: float. Seconds between two states.
+            save_every: float. Seconds between two states. Several processes that
+                train together save after each epoch.
             callbacks: optional list of `keras.callbacks.Callback`.
             verbose: as in `keras.Model.fit`.
             **options: passed on to `keras.Model.fit`.
@@ -155,6 +161,8 @@ class TrainableTask:
         if is_batched(x):
             if seed is not None:
                 keras.utils.set_random_seed(seed)  # Keras orders arrays itself.
+            if class_weight is not None:
+                common["class_weight"] = class_weight
             return self._train(x, y, validation_data=validation_data, batch_size=batch_size, **common)
         examples = self._read(x, y, pairs, columns, require_label=True)
         self._learn_from(examples)
@@ -165,8 +173,11 @@ class TrainableTask:
         packed = self._packs(packing)
         # Keras seeds Python's generator along with its own, so keras.utils.set_random_seed governs this too.
         order_seed = random.getrandbits(31) if seed is None else seed
+        training = self._dataset(examples, batch_size, packed, shuffle=True, seed=order_seed)
+        if class_weight is not None:
+            training.weights = self._example_weights(examples, class_weight)
         history = self._train(
-            self._dataset(examples, batch_size, packed, shuffle=True, seed=order_seed),
+            training,
             validation_data=validation
             if _is_for_keras(validation_data)
             else self._dataset(validation, batch_size, packed, shuffle=False),
@@ -179,6 +190,10 @@ class TrainableTask:
 
     def _learn_from(self, examples):
         """Take from the training data what decides the model, such as its labels."""
+
+    def _example_weights(self, examples, class_weight):
+        """Return float32 `(N,)`: how much each example counts."""
+        raise ValueError(f"fit: class_weight is for one label an example, not for {self.task}. Leave it out.")
 
     def _settle(self, examples):
         """Choose on validation data what is chosen after training, such as a threshold."""
@@ -204,7 +219,7 @@ class TrainableTask:
             x, y, validation_data, epochs, batch_size, callbacks, verbose, **options: as in `keras.Model.fit`.
             seed: optional int. Governs new weights and dropout.
             directory: optional path. Where the training keeps its state, so that it can be killed and goes on.
-            save_every: float. Seconds between two states.
+            save_every: float. Seconds between two states; several processes save after each epoch.
         """
         if seed is not None:
             self._draw_under(seed)
@@ -215,11 +230,6 @@ class TrainableTask:
                 RepeatedDataset(data) if isinstance(data, TextDataset) else data for data in (x, validation_data)
             )
         distribution = current_distribution()
-        if directory is not None and distribution.num_processes > 1:
-            raise ValueError(
-                "fit: directory must be None where several processes train together: their states could be of "
-                f"different steps. Received: directory={directory}, {distribution.num_processes} processes."
-            )
         x, validation_data = (
             distribution.dataset(data) if isinstance(data, keras.utils.PyDataset) else data
             for data in (x, validation_data)
@@ -244,10 +254,8 @@ class TrainableTask:
                 history = model.fit(x, y, batch_size=batch_size, **arguments)
             else:
                 arguments.pop("shuffle", None)  # the data set's own order is what can be resumed
-                settings = {"recipe": self.recipe.to_dict(), "seed": seed}
-                history = fit_resumable(
-                    model, x, directory=Path(directory), save_every=save_every, settings=settings, **arguments
-                )
+                arguments["settings"] = {"recipe": self.recipe.to_dict(), "seed": seed}
+                history = fit_resumable(model, x, **_states(directory, save_every, distribution), **arguments)
         self._new_parts = set()
         return history
 
@@ -260,6 +268,14 @@ class TrainableTask:
         for number, layer in enumerate(self.model._flatten_layers()):
             if isinstance(layer, keras.layers.Dropout) and layer.rate > 0:
                 layer.seed_generator.state.assign(np.array([seed, number], "uint32"))
+
+
+def _states(directory, save_every, distribution):
+    """Where and when `fit_resumable` saves: of several processes each for itself, all after the same batches."""
+    if distribution.num_processes == 1:
+        return {"directory": Path(directory), "save_every": save_every}
+    folders = [Path(directory) / f"process-{index}" for index in range(distribution.num_processes)]
+    return {"directory": folders.pop(distribution.process_index), "peers": folders, "save_every": math.inf}
 
 
 def _is_for_keras(data):

@@ -3,12 +3,14 @@
 from keras_bert_suite.training.dataset import IGNORED, BucketedDataset, TokenTargets
 from keras_bert_suite.training.distribution import current_distribution, distribute
 from keras_bert_suite.training.early_stopping import EarlyStopping
+from keras_bert_suite.training.feature_dataset import FeatureDataset
 from keras_bert_suite.training.freezing import GradualUnfreezing, freeze, unfreeze
 from keras_bert_suite.training.grouped_dataset import GroupedDataset
 from keras_bert_suite.training.guards import NonFiniteLoss, memory_guard
 from keras_bert_suite.training.logs import CSVLog, TensorBoardLog, read_csv_log
 from keras_bert_suite.training.lora import add_lora, merge_lora
 from keras_bert_suite.training.losses import ClassificationLoss, RDropLoss
+from keras_bert_suite.training.metrics import MultiLabelF1
 from keras_bert_suite.training.optimizers import AdamW, Lamb, build_optimizer
 from keras_bert_suite.training.packed_dataset import PackedDataset
 from keras_bert_suite.training.progress import ProgressBar
@@ -23,11 +25,13 @@ __all__ = [
     "CSVLog",
     "ClassificationLoss",
     "EarlyStopping",
+    "FeatureDataset",
     "GradualUnfreezing",
     "GroupedDataset",
     "Lamb",
     "AdamW",
     "LinearWarmupDecay",
+    "MultiLabelF1",
     "NonFiniteLoss",
     "PackedDataset",
     "ProgressBar",

@@ -31,6 +31,7 @@ def fit_resumable(
     save_every=60.0,
     save_every_steps=None,
     keep=2,
+    peers=(),
     settings=None,
     verbose="auto",
     **fit_options,
@@ -68,6 +69,10 @@ def fit_resumable(
         save_every_steps: optional int. Batches between two states, besides those.
         keep: int. How many states stay: the one before is used when the newest
             is damaged. Defaults to 2.
+        peers: sequence of paths. The directories of the other processes that
+            train together, each with states of its own: only a state of a batch
+            of which all of them have one is used. Pass `save_every=math.inf`, so
+            that all save after the same batches.
         settings: optional dict of JSON values: whatever must be the same when
             training goes on. Number of epochs, backend and optimizer are among it.
         verbose: as for `fit`.
@@ -117,7 +122,7 @@ def fit_resumable(
             epochs=epochs,
             steps=first_epoch.num_batches,
         )
-        training.begin(_find_own_state(directory, model, identity))
+        training.begin(_find_own_state(directory, peers, model, identity))
         while training.epoch < epochs and not training.stopped and not training.finished:
             _train_epoch(model, dataset, training, examples, validation_data, fit_options)
         put_back()
@@ -173,8 +178,8 @@ def _values_kept(optimizer):
         put_back()
 
 
-def _find_own_state(directory, model, identity):
-    found = find_state(directory)
+def _find_own_state(directory, peers, model, identity):
+    found = find_state(directory, peers)
     if found is None:
         return None
     path, arrays, values = found

@@ -174,17 +174,20 @@ def _state_files(directory):
     return sorted(path for path in Path(directory).glob("step-*.safetensors") if re.fullmatch(r"step-\d+", path.stem))
 
 
-def find_state(directory):
+def find_state(directory, peers=()):
     """Load the newest state of `directory` that is whole, with a warning for each newer one that is not.
 
     Args:
         directory: str or path.
+        peers: sequence of paths. Directories that must have a state of the same batch.
     Returns:
         optional tuple: path, arrays, values.
     """
     for partial in Path(directory).glob(".step-*.partial"):  # a save that was killed
         shutil.rmtree(partial, ignore_errors=True)
     for path in reversed(_state_files(directory)):
+        if not all((Path(peer) / path.name).is_file() for peer in peers):
+            continue
         try:
             return path, *load_state(path)
         except CheckpointError as error:

@@ -176,7 +176,7 @@ def test_a_search_keeps_its_best_model(kbs, model, data, tmp_path):
     found = json.loads(output)
     assert sorted(found["best"]) == ["frozen_blocks", "learning_rate"]
     code, output, _ = kbs("evaluate", tmp_path / "found" / "best", "--data", data / "test.tsv", "--json")
-    assert json.loads(output)["accuracy"] == pytest.approx(found["accuracy"])
+    assert json.loads(output)["accuracy"] == pytest.approx(found["score"])
     assert (tmp_path / "found" / "report.html").is_file()
     code, _, errors = kbs("tune", "text-classification", *words[:-1], "frozen_blocks=2")
     assert code == 2

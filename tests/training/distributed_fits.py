@@ -3,11 +3,14 @@
 Usage: python distributed_fits.py CASES, a JSON list of dicts.
 """
 
+import functools
 import json
+import math
 import os
 import random
 import signal
 import sys
+from pathlib import Path
 
 CASES = json.loads(sys.argv[1])
 #: Logical CPUs that the backend is to believe in; on JAX, XLA_FLAGS says so.
@@ -22,7 +25,7 @@ import keras  # noqa: E402
 import numpy as np  # noqa: E402
 
 import keras_bert_suite as kbs  # noqa: E402
-from keras_bert_suite.training import BucketedDataset  # noqa: E402
+from keras_bert_suite.training import BucketedDataset, fit_resumable  # noqa: E402
 from keras_bert_suite.training.distribution import distribute  # noqa: E402
 from tests.support.tiny import tiny_encoder, tiny_texts, tiny_tokenizer  # noqa: E402
 
@@ -36,12 +39,15 @@ OPTIMIZERS = {
 
 
 class DieAtStep(keras.callbacks.Callback):
-    def __init__(self, step):
+    def __init__(self, epoch, step):
         super().__init__()
-        self.step = step
+        self.place = (epoch, step)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
 
     def on_train_batch_end(self, batch, logs=None):
-        if batch == self.step:
+        if (self.epoch, batch) == self.place:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -92,12 +98,17 @@ def fit(case):
             distribution.dataset(data(case, order_seed=distribution.process_index))
         callbacks = distribution.callbacks() if case.get("callbacks", True) else []
         if case.get("die") == distribution.process_index:
-            callbacks.append(DieAtStep(2))
-        history = model.fit(
+            callbacks.append(DieAtStep(case.get("die_epoch", 0), 2))
+        if case.get("states"):
+            states = [Path(case["states"], str(index)) for index in range(distribution.num_processes)]
+            own = states.pop(distribution.process_index)
+            train = functools.partial(fit_resumable, model, directory=own, peers=states, save_every=math.inf)
+        else:
+            train = functools.partial(model.fit, shuffle=False)
+        history = train(
             distribution.dataset(data(case)),
             validation_data=distribution.dataset(data(case, shuffle=False)) if case.get("validate") else None,
             epochs=case.get("epochs", 2),
-            shuffle=False,
             verbose=0,
             callbacks=callbacks,
         )

@@ -204,15 +204,15 @@ def test_meshes_that_do_not_fit_are_refused(on_logical_devices):
 
 
 @pytest.fixture(scope="module")
-def in_processes():
-    """What one process finds, and what two do, the second of which is killed in the end."""
+def in_processes(tmp_path_factory):
+    """What one process finds, and what two do, the second of which is killed in the end, and what they do then."""
     strategy = {"tensorflow": "multi-worker"}.get(BACKEND, "data-parallel")
     shared = {"strategy": strategy, "options": {"timeout": 20}}
     cases = [
         {**shared, "validate": True},
         {**shared, "optimizer": "clipped", "epochs": 1},
         {**shared, "different_data": True, "refused": True},
-        {**shared, "die": 1, "epochs": 10_000},
+        {**shared, "die": 1, "die_epoch": 2, "epochs": 4, "states": str(tmp_path_factory.mktemp("states"))},
     ]
     one = {"strategy": "data-parallel", "options": {}} if BACKEND != "torch" else {"strategy": None}
     alone = start([{"strategy": None, "validate": True}, {**one, "optimizer": "clipped", "epochs": 1}], devices=1)
@@ -220,11 +220,13 @@ def in_processes():
     assert status == 0, err[-3000:]
     began = time.monotonic()
     ended = finish(two_processes(cases))
-    return expected, ended, time.monotonic() - began
+    seconds = time.monotonic() - began
+    again = {name: value for name, value in cases[-1].items() if name != "die"}
+    return expected, ended, seconds, finish(two_processes([again, {**shared, "epochs": 4}]))
 
 
 def test_two_processes_train_as_one(in_processes):
-    expected, ended, _ = in_processes
+    expected, ended, *_ = in_processes
     for index, (found, _, err) in enumerate(ended):
         assert len(found) == 3, err[-3000:]
         assert (found[0]["num_replicas"], found[0]["num_processes"], found[0]["is_chief"]) == (2, 2, index == 0)
@@ -246,11 +248,19 @@ def test_different_data_in_two_processes_are_refused(in_processes):
 
 
 def test_a_killed_worker_ends_the_others(in_processes):
-    _, ((_, first, error), (_, second, _)), seconds = in_processes
+    _, ((_, first, error), (_, second, _)), seconds, _ = in_processes
     assert second == -9
     assert first not in (0, -9)
     assert "rror" in error
     assert seconds < 120
+
+
+def test_killed_processes_go_on_to_the_same_weights(in_processes):
+    for found, _, err in in_processes[3]:
+        assert len(found) == 2, err[-3000:]
+        resumed, uninterrupted = found
+        assert len(resumed["history"]["loss"]) == 4
+        assert_equal_training(resumed, uninterrupted)
 
 
 # In this process
