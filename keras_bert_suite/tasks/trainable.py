@@ -174,6 +174,7 @@ class TrainableTask:
         # Keras seeds Python's generator along with its own, so keras.utils.set_random_seed governs this too.
         order_seed = random.getrandbits(31) if seed is None else seed
         training = self._dataset(examples, batch_size, packed, shuffle=True, seed=order_seed)
+        training.epoch = -1  # `fit` ends an epoch before the first: with a directory and without, orders are the same.
         if class_weight is not None:
             training.weights = self._example_weights(examples, class_weight)
         history = self._train(

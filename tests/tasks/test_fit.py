@@ -228,3 +228,13 @@ def test_a_vocabulary_beyond_the_embeddings_is_refused():
 def test_an_impossible_length_is_refused(max_length):
     with pytest.raises(ValueError, match=f"from 3 to 40.*max_length={max_length}"):
         small_classifier(max_length=max_length)
+
+
+def test_a_directory_changes_nothing_but_that_states_are_kept(tmp_path):
+    found = []
+    for options in ({}, {"directory": tmp_path / "states"}):
+        classifier = small_classifier(labels=LABELS, dropout_rate=0.0, attention_dropout_rate=0.0)
+        classifier.compile(learning_rate=1e-3)
+        classifier.fit(*examples(40), epochs=2, batch_size=8, seed=3, verbose=0, **options)
+        found.append(classifier.predict_probabilities(examples(6)[0]))
+    np.testing.assert_allclose(*found, atol=1e-5)

@@ -62,7 +62,7 @@ class TorchDistribution(Distribution):
         return shared
 
     def _check_averaging(self, index):
-        if index and not self.averaging:  # Keras looks at the first batch before it calls any callback.
+        if index > 1 and not self.averaging:  # The first two are looked at before any callback is called.
             raise _without_averaging()
 
     def callbacks(self):
