@@ -187,9 +187,9 @@ class AdamW(_Layerwise, _AdamW):
         groups = {}
         for gradient, variable in zip(grads, variables, strict=True):
             index = self._get_variable_index(variable)
+            gradient = ops.cast(gradient, variable.dtype)
             arrays = variable.value, gradient, self._momentums[index].value, self._velocities[index].value
             groups.setdefault((self._depths[index], self._use_weight_decay(variable)), []).append(arrays)
-        step = ops.cast(self.iterations + 1, "float32")
         for (depth, decayed), group in groups.items():
             values, gradients, momentums, velocities = map(list, zip(*group, strict=True))
             adamw(
@@ -198,7 +198,7 @@ class AdamW(_Layerwise, _AdamW):
                 momentums,
                 velocities,
                 [],
-                [step] * len(group),
+                [ops.cast(self.iterations, "float32").clone() for _ in group],  # each is counted up in place
                 fused=True,
                 amsgrad=False,
                 beta1=self.beta_1,
