@@ -17,14 +17,14 @@ __all__ = ["HEADS", "HEAD_LAYERS", "MOST_LAYERS", "Checkpoint", "head_layers", "
 #: An encoder with more layers than this is a mistake in its config, not a model.
 MOST_LAYERS = 1000
 
-#: Head -> its layers, the one that gives the logits last.
+#: Head -> its layers, the one that gives the logits last. Not every model with a head has all of them.
 HEADS = {
     "masked_lm": ("masked_lm_transform", "masked_lm"),
     "next_sentence": ("next_sentence",),
     "sentence_order": ("sentence_order",),
     "replaced_token": ("replaced_token_transform", "replaced_token"),
     "text_classifier": ("head", "classifier"),
-    "token_classifier": ("head", "classifier"),
+    "token_classifier": ("head", "crf", "classifier"),
     "multiple_choice": ("head", "classifier"),
     "question_answering": ("head", "answers"),
 }

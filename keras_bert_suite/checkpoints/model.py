@@ -97,17 +97,19 @@ def load_head(checkpoint, head, num_labels=None, replace_head=False, dtype=None)
         num_labels = checkpoint.num_outputs(head) if stored else num_labels
         if num_labels is None:
             raise ValueError(f"{checkpoint.path} has no {head}: num_labels is needed for a new one.")
+    crf = stored and "crf/transitions" in checkpoint.weights
     model, new_parts = load_weights(
         checkpoint,
-        lambda: build_with_head(checkpoint.config, head, num_labels, checkpoint.tied, checkpoint.policy(dtype)),
+        lambda: build_with_head(checkpoint.config, head, num_labels, checkpoint.tied, checkpoint.policy(dtype), crf),
         new=() if not replace_head else HEADS[head],
     )
     return model, new_parts
 
 
-def build_with_head(config, head, num_labels=None, tied=True, dtype=None):
+def build_with_head(config, head, num_labels=None, tied=True, dtype=None, crf=False):
     """Build a new model of `config` with a head out of `HEADS`."""
-    options = {"text_classifier": {"num_labels": num_labels}, "token_classifier": {"num_labels": num_labels}}
+    options = {"text_classifier": {"num_labels": num_labels}}
+    options["token_classifier"] = {"num_labels": num_labels, "crf": crf}
     options["masked_lm"] = {"tied": tied}
     return BUILDERS[head](build_encoder(config, dtype), **options.get(head, {}))
 

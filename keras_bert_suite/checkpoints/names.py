@@ -18,6 +18,8 @@ HUGGING_FACE_LEAVES = {
 }
 
 TABLES = ("embeddings/token", "embeddings/segment", "embeddings/position")
+#: Ends of the paths of single weights, which a table names in full.
+WEIGHTS = ("kernel", "bias", "transitions", "start_transitions", "end_transitions")
 SLICE = re.compile(r"\[(\d)/(\d)\]$")
 
 
@@ -68,7 +70,7 @@ def _of_line(ours, theirs, leaves):
     part, parts = map(int, sliced.groups()) if sliced else (0, 1)
     theirs = SLICE.sub("", theirs)
     leaf = ours.rpartition("/")[2]
-    if leaf in ("kernel", "bias"):  # one weight, named in full
+    if leaf in WEIGHTS:
         return [WeightName(ours, theirs, transposed=leaf == "kernel")]
     return [
         WeightName(f"{ours}/{name}", f"{theirs}{suffix}", transposed, part, parts)

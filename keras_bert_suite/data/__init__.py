@@ -16,13 +16,18 @@ from keras_bert_suite.data.packing import (
     row_counts,
 )
 from keras_bert_suite.data.readers import Example, read_examples, read_texts
+from keras_bert_suite.data.tagging import TaggedText, check_spans, read_tagged
+from keras_bert_suite.data.words import find_words
 
 __all__ = [
     "Batch",
     "Example",
     "LabelMap",
     "PackedBatch",
+    "TaggedText",
     "bucket_lengths",
+    "check_spans",
+    "find_words",
     "packed_places",
     "packed_row_length",
     "padding_share",
@@ -30,6 +35,7 @@ __all__ = [
     "plan_prediction_batches",
     "plan_training_batches",
     "read_examples",
+    "read_tagged",
     "read_texts",
     "row_counts",
 ]

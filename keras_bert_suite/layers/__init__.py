@@ -1,6 +1,7 @@
 """Keras layers of encoders and heads: tensors in, tensors out, one idea a file."""
 
 from keras_bert_suite.layers.choices import FoldChoices, UnfoldChoices
+from keras_bert_suite.layers.crf import CRF, Viterbi
 from keras_bert_suite.layers.embeddings import Embeddings
 from keras_bert_suite.layers.encoder_block import EncoderBlock
 from keras_bert_suite.layers.encoder_record import EncoderRecord
@@ -19,6 +20,7 @@ from keras_bert_suite.layers.verbalizer import TokenPositions, Verbalizer
 from keras_bert_suite.layers.vocabulary_logits import VocabularyLogits
 
 __all__ = [
+    "CRF",
     "Embeddings",
     "EncoderBlock",
     "EncoderRecord",
@@ -38,5 +40,6 @@ __all__ = [
     "UnfoldChoices",
     "UnfoldPlaces",
     "Verbalizer",
+    "Viterbi",
     "VocabularyLogits",
 ]

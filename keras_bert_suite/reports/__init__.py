@@ -8,6 +8,7 @@ from keras_bert_suite.reports.scores import (
     multi_label_scores,
 )
 from keras_bert_suite.reports.sections import SECTIONS
+from keras_bert_suite.reports.span_scores import span_scores
 
 __all__ = [
     "Report",
@@ -16,5 +17,6 @@ __all__ = [
     "confusion_matrix",
     "most_confused",
     "multi_label_scores",
+    "span_scores",
     "write_report",
 ]

@@ -34,6 +34,8 @@ class Report:
         mistakes: sequence of dicts with `text`, `true`, `predicted` and, where
             there are any, `text_b` and `score`, the probability of what was
             predicted. The most certain is shown first.
+        tagged: sequence of dicts with `text`, and `true` and `predicted`, its spans
+            as `(start, end, label)` in characters. Shown in their order.
         true_values: float array `(N,)`. Targets of a regression.
         predicted_values: float array `(N,)`. What was predicted for them.
         warnings: sequence of str. What a reader should know before trusting the rest.
@@ -52,6 +54,7 @@ class Report:
     confusion: np.ndarray | None = None
     scores: dict | None = None
     mistakes: list = dataclasses.field(default_factory=list)
+    tagged: list = dataclasses.field(default_factory=list)
     true_values: np.ndarray | None = None
     predicted_values: np.ndarray | None = None
     warnings: list = dataclasses.field(default_factory=list)

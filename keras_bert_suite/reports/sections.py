@@ -7,6 +7,7 @@ from keras_bert_suite.reports.history import curves
 from keras_bert_suite.reports.labels import confusion, labels
 from keras_bert_suite.reports.markup import is_number, isolated, number, plural, section, text
 from keras_bert_suite.reports.mistakes import mistakes
+from keras_bert_suite.reports.spans import tagged_texts
 
 __all__ = ["SECTIONS"]
 
@@ -72,4 +73,4 @@ def regression(report):
 
 
 #: What a report is made of, in order.
-SECTIONS = (heading, curves, labels, confusion, regression, mistakes)
+SECTIONS = (heading, curves, labels, confusion, regression, mistakes, tagged_texts)

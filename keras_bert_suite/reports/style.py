@@ -112,6 +112,18 @@ tfoot tr > * { border-bottom: 0; }
 .mistakes dl, .mistakes dd { align-content: start; font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
 .mistakes dt { color: var(--soft); } .mistakes dd { margin: 0; }
 .mistakes .wrong { color: var(--two); } .mistakes .right { color: var(--one); }
+
+.tagged { list-style: none; margin: 0; padding: 0; border-top: 1px solid var(--rule); }
+.tagged > li { padding: .9rem 0; border-bottom: 1px solid var(--grid); }
+.tagged > li > div { display: grid; grid-template-columns: 5rem minmax(0, 1fr); gap: 0 1rem; }
+.tagged p { margin: 0; line-height: 1.9; overflow-wrap: anywhere; white-space: pre-line; }
+.tagged .which { color: var(--soft); font-size: .875rem; line-height: 2.15; }
+.tagged mark { color: inherit; background: none; padding: .1rem .25rem; border-radius: .2rem; }
+.tagged mark small { margin-inline-start: .4em; font-size: .6875rem; font-weight: 600; }
+.tagged .hit { background: rgb(var(--one-heat) / .18); } .tagged .hit small { color: var(--one); }
+.tagged .wrong { background: rgb(var(--two-heat) / .22); } .tagged .wrong small { color: var(--two); }
+.tagged .missed { outline: 1px dashed var(--two); } .tagged .missed small { color: var(--two); }
+
 details { margin-top: .75rem; } .mistakes details { margin-top: .25rem; }
 summary { color: var(--one); cursor: pointer; font-size: .875rem; }
 details[open] > summary { margin-bottom: .5rem; }
@@ -123,7 +135,7 @@ details[open] > summary { margin-bottom: .5rem; }
   .tiles { display: grid; grid-template-columns: 1fr 1fr; gap: 1rem; }
   .tiles dd { font-size: 1.6rem; }
   .facts { grid-template-columns: repeat(auto-fill, minmax(8.5rem, 1fr)); }
-  .mistakes > li { grid-template-columns: minmax(0, 1fr); }
+  .mistakes > li, .tagged > li > div { grid-template-columns: minmax(0, 1fr); }
   .bar { display: none; }
   tbody bdi, .matrix tbody th bdi { max-width: 8rem; }
 }
@@ -134,8 +146,8 @@ details[open] > summary { margin-bottom: .5rem; }
   main { max-width: none; padding: 0; }
   .scroll { overflow: visible; }
   .charts { grid-template-columns: 1fr 1fr; }
-  figure, tr, .mistakes > li, .warnings { break-inside: avoid; }
+  figure, tr, .mistakes > li, .tagged > li, .warnings { break-inside: avoid; }
   h2, .note, caption { break-after: avoid; }
-  .matrix td, .bar, .bar i { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
+  .matrix td, .bar, .bar i, mark { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
 }
 """

@@ -1,5 +1,6 @@
 """Pieces of a training run, each of use in a plain Keras script too."""
 
+from keras_bert_suite.training.crf_loss import CRFLoss, crf_targets
 from keras_bert_suite.training.dataset import IGNORED, BucketedDataset, TokenTargets
 from keras_bert_suite.training.distribution import current_distribution, distribute
 from keras_bert_suite.training.early_stopping import EarlyStopping
@@ -22,6 +23,7 @@ from keras_bert_suite.training.schedules import LinearWarmupDecay, build_schedul
 __all__ = [
     "IGNORED",
     "BucketedDataset",
+    "CRFLoss",
     "CSVLog",
     "ClassificationLoss",
     "EarlyStopping",
@@ -43,6 +45,7 @@ __all__ = [
     "add_lora",
     "build_optimizer",
     "build_schedule",
+    "crf_targets",
     "current_distribution",
     "distribute",
     "fit_resumable",

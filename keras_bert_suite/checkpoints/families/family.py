@@ -7,6 +7,14 @@ from keras_bert_suite.checkpoints.names import parse_table
 
 __all__ = ["Family"]
 
+#: A conditional random field on top of any family's token classifier, under names of our own: `transformers` has none,
+#: and opens the rest.
+CRF = """
+    crf/start_transitions               crf.start_transitions
+    crf/end_transitions                 crf.end_transitions
+    crf/transitions                     crf.transitions
+"""
+
 
 def _unchanged(values, *_):
     return values
@@ -53,6 +61,7 @@ class Family:
 
     def table(self, config, heads=None):
         """List the names of every weight of an encoder of `config`, and of `heads` (all of them, if `None`)."""
-        texts = [self.encoder, *(self.heads[head] for head in (self.heads if heads is None else heads))]
+        heads = tuple(self.heads) if heads is None else heads
+        texts = [self.encoder, *(self.heads[head] for head in heads), *([CRF] if "token_classifier" in heads else [])]
         num_blocks = config.num_groups or config.num_layers
         return list(dict.fromkeys(name for text in texts for name in parse_table(text, num_blocks)))

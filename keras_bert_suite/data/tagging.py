@@ -1,0 +1,257 @@
+"""Texts with tagged words or spans, from CoNLL columns and JSON Lines, streamed."""
+
+import re
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+from keras_bert_suite.data.lines import check_file, read_lines
+from keras_bert_suite.data.readers import Example, _check_characters, _json_object
+from keras_bert_suite.data.tag_schemes import has_prefix
+from keras_bert_suite.errors import DataError, check_choice
+
+__all__ = ["TaggedText", "check_spans", "read_tagged"]
+
+JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
+#: Suffixes of formats that hold neither columns of words nor spans.
+REFUSED_SUFFIXES = (".csv", ".parquet")
+#: What stands between documents in the files of CoNLL 2003.
+DOCUMENT_START = "-DOCSTART-"
+COLUMNS = re.compile("[ \t]+")
+
+
+class TaggedText(NamedTuple):
+    """One text and what is tagged in it, in one of two forms.
+
+    Args:
+        text: optional str. A text as it was written.
+        spans: optional list of `(start, end, label)`: first and last-plus-one
+            character in `text`. In the order of the text; none overlap.
+        tokens: optional list of str: the words of a text that comes in words.
+        tags: optional list of str, one a word.
+        line: int. The line, from 1, on which it begins.
+        token_lines: optional sequence of int: the line of each word.
+    """
+
+    text: str | None = None
+    spans: list | None = None
+    tokens: list | None = None
+    tags: list | None = None
+    line: int = 0
+    token_lines: list | range | None = None
+
+
+def read_tagged(path, *, labels=True, columns=None):
+    r"""Return an iterator over the tagged texts of a file, whatever its size.
+
+    `.jsonl`, `.ndjson` and `.json` hold one object a line: `{"text", "spans":
+    [{"start", "end", "label"}]}`, in characters, or `{"tokens", "tags"}`. All
+    other files are read as CoNLL columns: a word a line, blank lines between
+    sentences. Columns are parted by tabs where a line has one, else by spaces.
+    Lines of `-DOCSTART-` are passed over, and lines that begin with `#` and
+    have no tag. Either kind may end in `.gz`.
+
+    Args:
+        path: str or path.
+        labels: bool. Whether to read spans and tags, which every text must have
+            then; else they are passed over.
+        columns: optional dict from `"text"` and `"label"` to what to read: the
+            position of a CoNLL column, from 0 or, from the last one, -1; or the
+            key of the objects. Defaults to the first column and the last.
+    Returns:
+        Iterator of `TaggedText`.
+    Raises:
+        DataError: at once if there is no such file, and while reading at the
+            first line that breaks a rule.
+    Example:
+    >>> import pathlib, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "train.conll")
+    ...     _ = path.write_text("Ada B-PER\nsings O\n\nParis B-LOC\n", encoding="utf-8")
+    ...     [(found.tokens, found.tags, found.line) for found in read_tagged(path)]
+    [(['Ada', 'sings'], ['B-PER', 'O'], 1), (['Paris'], ['B-LOC'], 4)]
+    """
+    path = check_file(path)
+    suffixes = [suffix.lower() for suffix in Path(path).suffixes if suffix.lower() != ".gz"]
+    suffix = suffixes[-1] if suffixes else ""
+    if suffix in REFUSED_SUFFIXES:
+        raise DataError(
+            f"tagged texts are read from CoNLL columns and from {', '.join(JSON_SUFFIXES)}. Received: {suffix}. "
+            'Write each text as {"text", "spans": [{"start", "end", "label"}]}, one a line.',
+            path,
+        )
+    chosen = dict(columns or {})
+    kind, name = (str, "a key") if suffix in JSON_SUFFIXES else (int, "a position")
+    for key, value in chosen.items():
+        check_choice("columns", "key", key, ("text", "label"))
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise TypeError(f"columns: {key} must be {name} in {path}. Received: {key}={value!r}.")
+    reader = _json_texts if suffix in JSON_SUFFIXES else _conll_texts
+    return _at_least_one(reader(path, chosen, labels), path)
+
+
+def _at_least_one(texts, path):
+    empty = True
+    for text in texts:
+        empty = False
+        yield text
+    if empty:
+        raise DataError("the file holds no texts. Give it at least one.", path)
+
+
+def _conll_texts(path, chosen, labels):
+    width, words, tags, lines = None, [], [], []
+    word_at, tag_at = chosen.get("text", 0), chosen.get("label", -1)
+    for line, row in _end_marked(read_lines(path)):
+        if not row.strip(" \t"):
+            if words:
+                yield TaggedText(tokens=words, tags=tags or None, line=lines[0], token_lines=_as_range(lines))
+            words, tags, lines = [], [], []
+            continue
+        cells = row.split("\t") if "\t" in row else COLUMNS.split(row.strip(" "))
+        tag = _cell(cells, tag_at) if len(cells) > 1 else None
+        if cells[0].startswith(DOCUMENT_START) or (row.startswith("#") and not _is_tag(tag)):
+            continue
+        width = width or len(row.rstrip("\t").split("\t") if "\t" in row else cells)
+        while len(cells) > width and not cells[-1]:
+            cells.pop()  # a tab at the end of a line
+        _check_cells(cells, width, word_at, tag_at, labels, path, line)
+        word = cells[word_at]
+        if not word.strip(" "):
+            raise DataError("each line must have a word, and this one has none. Fill it in, or remove it.", path, line)
+        if labels:
+            tags.append(_checked_tag(cells[tag_at].strip(), path, line))
+        words.append(word)
+        lines.append(line)
+
+
+def _end_marked(lines):
+    """Yield the lines, and one blank line after them."""
+    yield from lines
+    yield 0, ""
+
+
+def _as_range(lines):
+    return range(lines[0], lines[-1] + 1) if lines[-1] - lines[0] == len(lines) - 1 else lines
+
+
+def _cell(cells, position):
+    return cells[position] if -len(cells) <= position < len(cells) else None
+
+
+def _is_tag(cell):
+    """Whether a cell is plainly a tag: what tells the word `#` from a comment."""
+    return cell is not None and cell.strip() != "" and has_prefix(cell.strip())
+
+
+def _check_cells(cells, width, word_at, tag_at, labels, path, line):
+    if len(cells) != width:
+        raise DataError(
+            f"each line must have as many columns as the first. Expected {width}, received {len(cells)}. "
+            "Part them by tabs, or by spaces, and part sentences by blank lines.",
+            path,
+            line,
+        )
+    if labels and width < 2:
+        raise DataError("each word needs a tag in a column of its own. Received: one column. Add the tags.", path, line)
+    for position in (word_at, tag_at) if labels else (word_at,):
+        if not -width <= position < width:
+            raise DataError(
+                f"columns must be among the {width} that there are. Received: {position}. Count from 0.", path, line
+            )
+
+
+def _checked_tag(tag, path, line):
+    if not isinstance(tag, str) or not tag:
+        raise DataError(
+            f"each word must have a tag, such as O or B-PER. Received: {tag!r}. Write O where there is none.",
+            path,
+            line,
+        )
+    return tag
+
+
+def _json_texts(path, chosen, labels):
+    for line, row_text in read_lines(path):
+        if not row_text.strip():
+            continue
+        row = _json_object(row_text, path, line)
+        found = json_text(row, chosen, labels, path, line)
+        if "\\u" in row_text:
+            for text in found.tokens if found.text is None else [found.text]:
+                _check_characters(Example(text, line=line), path)
+        yield found
+
+
+def json_text(row, chosen, labels, path=None, line=0):
+    """Return the `TaggedText` of one object, as `read_tagged` describes them."""
+    body = row.get(chosen["text"]) if "text" in chosen else row.get("tokens", row.get("text"))
+    if isinstance(body, str):
+        spans = row.get(chosen.get("label", "spans")) if labels else None
+        if spans is None and labels:
+            raise DataError(
+                'each text must have its spans: "spans": [{"start": 0, "end": 3, "label": "PER"}]. Received: keys '
+                f"{sorted(row)}. Write an empty list where there are none.",
+                path,
+                line,
+            )
+        return TaggedText(body, None if spans is None else check_spans(spans, body, path, line), line=line)
+    if not isinstance(body, list) or not all(isinstance(word, str) and word.strip(" ") for word in body):
+        raise DataError(
+            f'each line must have "text", a string, or "tokens", a list of words. Received: keys {sorted(row)}. '
+            "Correct the line.",
+            path,
+            line,
+        )
+    if not labels:
+        return TaggedText(tokens=body, line=line)
+    tags = row.get(chosen.get("label", "tags"))
+    if not isinstance(tags, list) or len(tags) != len(body):
+        count = f"{len(tags)} tags" if isinstance(tags, list) else f"{type(tags).__name__} as tags"
+        raise DataError(
+            f"there must be one tag per word. Received: {len(body)} words, {count}. Correct the line.", path, line
+        )
+    return TaggedText(tokens=body, tags=[_checked_tag(tag, path, line) for tag in tags], line=line)
+
+
+def check_spans(spans, text, path=None, line=None):
+    """Return the spans of a text in its order, as `(start, end, label)`.
+
+    Args:
+        spans: list of dicts with `start`, `end` and `label`, or of such tuples.
+        text: str.
+        path, line: optional, for errors.
+    Raises:
+        DataError: if a span has no label, is empty, reaches beyond the text or overlaps another.
+    """
+    if not isinstance(spans, (list, tuple)):
+        raise DataError(f"spans must be a list. Received: {type(spans).__name__}. Correct the line.", path, line)
+    found = []
+    for span in spans:
+        try:
+            start, end, label = (span["start"], span["end"], span["label"]) if isinstance(span, dict) else span
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(
+                f"a span must have start, end and label. Received: {span!r:.100}. Correct the line.", path, line
+            ) from error
+        whole = all(isinstance(place, int) and not isinstance(place, bool) for place in (start, end))
+        if not whole or not 0 <= start < end <= len(text):
+            raise DataError(
+                f"a span must be from one character of its text to a later one, within 0 to {len(text)}. "
+                f"Received: start={start!r:.30}, end={end!r:.30}. Count characters, not bytes; the end is not in it.",
+                path,
+                line,
+            )
+        if not isinstance(label, str) or not label.strip() or label == "O":
+            raise DataError(f"a span must have a label. Received: {label!r:.100}. Name it, or remove it.", path, line)
+        found.append((start, end, label.strip()))
+    found.sort()
+    for one, other in pairwise(found):
+        if other[0] < one[1]:
+            raise DataError(
+                f"spans must not overlap. Received: {one[2]} at {one[0]} to {one[1]} and {other[2]} at {other[0]} to "
+                f"{other[1]}. Keep one of them.",
+                path,
+                line,
+            )
+    return found
