@@ -7,6 +7,7 @@ from keras_bert_suite.data.batching import (
     plan_prediction_batches,
     plan_training_batches,
 )
+from keras_bert_suite.data.choices import ChoiceExample, read_choices
 from keras_bert_suite.data.labels import LabelMap
 from keras_bert_suite.data.packing import (
     PackedBatch,
@@ -15,15 +16,22 @@ from keras_bert_suite.data.packing import (
     plan_packed_batches,
     row_counts,
 )
+from keras_bert_suite.data.questions import Answer, Question, read_questions
 from keras_bert_suite.data.readers import Example, read_examples, read_texts
+from keras_bert_suite.data.relations import Entity, Relation, read_relations
 from keras_bert_suite.data.tagging import TaggedText, check_spans, read_tagged
 from keras_bert_suite.data.words import find_words
 
 __all__ = [
+    "Answer",
     "Batch",
+    "ChoiceExample",
+    "Entity",
     "Example",
     "LabelMap",
     "PackedBatch",
+    "Question",
+    "Relation",
     "TaggedText",
     "bucket_lengths",
     "check_spans",
@@ -34,7 +42,10 @@ __all__ = [
     "plan_packed_batches",
     "plan_prediction_batches",
     "plan_training_batches",
+    "read_choices",
     "read_examples",
+    "read_questions",
+    "read_relations",
     "read_tagged",
     "read_texts",
     "row_counts",

@@ -1,5 +1,12 @@
 """Results of a training as one HTML file for people and one JSON file for machines."""
 
+from keras_bert_suite.reports.answer_scores import (
+    SCORINGS,
+    answer_scores,
+    best_threshold,
+    score_answers,
+    scoring_for,
+)
 from keras_bert_suite.reports.report import Report, write_report
 from keras_bert_suite.reports.scores import (
     classification_scores,
@@ -12,11 +19,16 @@ from keras_bert_suite.reports.span_scores import span_scores
 
 __all__ = [
     "Report",
+    "SCORINGS",
     "SECTIONS",
+    "answer_scores",
+    "best_threshold",
     "classification_scores",
     "confusion_matrix",
     "most_confused",
     "multi_label_scores",
+    "score_answers",
+    "scoring_for",
     "span_scores",
     "write_report",
 ]

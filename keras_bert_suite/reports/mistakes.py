@@ -2,6 +2,7 @@
 
 import math
 
+from keras_bert_suite.reports.answers import marked_passage
 from keras_bert_suite.reports.markup import clean, isolated, number, section, text
 
 __all__ = ["mistakes"]
@@ -29,7 +30,9 @@ def mistakes(report):
 def _mistake(mistake):
     texts = _passage(mistake["text"])
     if mistake.get("text_b") is not None:
-        texts += f'<div class="second">{_passage(mistake["text_b"])}</div>'
+        spans = mistake.get("spans")
+        second = _passage(mistake["text_b"]) if spans is None else marked_passage(mistake["text_b"], spans)
+        texts += f'<div class="second">{second}</div>'
     score = mistake.get("score")
     certain = f"<dt>score</dt><dd>{number(score)}</dd>" if score is not None else ""
     return (

@@ -1,5 +1,6 @@
 """Pieces of a training run, each of use in a plain Keras script too."""
 
+from keras_bert_suite.training.choice_loss import ChoiceAccuracy, ChoiceLoss
 from keras_bert_suite.training.crf_loss import CRFLoss, crf_targets
 from keras_bert_suite.training.dataset import IGNORED, BucketedDataset, TokenTargets
 from keras_bert_suite.training.distribution import current_distribution, distribute
@@ -19,12 +20,15 @@ from keras_bert_suite.training.recipe import Recipe
 from keras_bert_suite.training.repeated_dataset import RepeatedDataset
 from keras_bert_suite.training.resume import fit_resumable
 from keras_bert_suite.training.schedules import LinearWarmupDecay, build_schedule
+from keras_bert_suite.training.span_loss import SpanAccuracy, SpanLoss
 
 __all__ = [
     "IGNORED",
     "BucketedDataset",
     "CRFLoss",
     "CSVLog",
+    "ChoiceAccuracy",
+    "ChoiceLoss",
     "ClassificationLoss",
     "EarlyStopping",
     "FeatureDataset",
@@ -40,6 +44,8 @@ __all__ = [
     "RDropLoss",
     "Recipe",
     "RepeatedDataset",
+    "SpanAccuracy",
+    "SpanLoss",
     "TensorBoardLog",
     "TokenTargets",
     "add_lora",
