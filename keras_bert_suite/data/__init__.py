@@ -8,6 +8,7 @@ from keras_bert_suite.data.batching import (
     plan_training_batches,
 )
 from keras_bert_suite.data.choices import ChoiceExample, read_choices
+from keras_bert_suite.data.comparisons import Comparison, read_comparisons
 from keras_bert_suite.data.labels import LabelMap
 from keras_bert_suite.data.packing import (
     PackedBatch,
@@ -26,6 +27,7 @@ __all__ = [
     "Answer",
     "Batch",
     "ChoiceExample",
+    "Comparison",
     "Entity",
     "Example",
     "LabelMap",
@@ -42,6 +44,7 @@ __all__ = [
     "plan_packed_batches",
     "plan_prediction_batches",
     "plan_training_batches",
+    "read_comparisons",
     "read_choices",
     "read_examples",
     "read_questions",

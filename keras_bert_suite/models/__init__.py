@@ -11,6 +11,7 @@ from keras_bert_suite.models.replaced_token import build_replaced_token
 from keras_bert_suite.models.sentence_pairs import build_next_sentence, build_sentence_order
 from keras_bert_suite.models.text_classifier import build_text_classifier
 from keras_bert_suite.models.text_embedder import build_text_embedder
+from keras_bert_suite.models.text_groups import build_text_groups
 from keras_bert_suite.models.token_classifier import build_token_classifier, build_viterbi
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "build_sentence_order",
     "build_text_classifier",
     "build_text_embedder",
+    "build_text_groups",
     "build_token_classifier",
     "build_viterbi",
     "can_pack",

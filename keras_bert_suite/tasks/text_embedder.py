@@ -1,6 +1,7 @@
 """Texts in, vectors out: the closer two vectors, the closer the texts in meaning."""
 
 import dataclasses
+import json
 import logging
 from pathlib import Path
 
@@ -19,23 +20,40 @@ from keras_bert_suite.checkpoints.sentence_transformers import (
     write_modules,
 )
 from keras_bert_suite.errors import CheckpointError, check_choice, check_positive_int
-from keras_bert_suite.files import replaced_directory
+from keras_bert_suite.files import replaced_directory, replaced_file
 from keras_bert_suite.layers import Pooling
-from keras_bert_suite.models import build_encoder, build_text_embedder, encoder_config, find_encoder
+from keras_bert_suite.models import (
+    build_encoder,
+    build_text_embedder,
+    build_text_groups,
+    encoder_config,
+    find_encoder,
+)
 from keras_bert_suite.source import resolve_source
+from keras_bert_suite.tasks.comparisons import read_comparison_input, score_comparisons
+from keras_bert_suite.tasks.embedding_objectives import KINDS, LOSSES, check_objective, report_comparisons, targets_of
 from keras_bert_suite.tasks.inference import predict_encoded, progress_bar
-from keras_bert_suite.tasks.inputs import encode_texts, listed
+from keras_bert_suite.tasks.inputs import encode_texts, is_batched, listed, stream_texts
 from keras_bert_suite.tasks.pretrained import allowed_length, check_vocabulary, open_pretrained
 from keras_bert_suite.tasks.similarity import SIMILARITIES, compare_all, compare_pairs
+from keras_bert_suite.tasks.trainable import TrainableTask
 from keras_bert_suite.text import pipeline
+from keras_bert_suite.training import GroupedDataset
 
 __all__ = ["TextEmbedder"]
 
 logger = logging.getLogger(__name__)
 
 
-class TextEmbedder:
+class TextEmbedder(TrainableTask):
     """A model of sentence embeddings: a `keras.Model` that ends in the vector, and its tokenizer.
+
+    `fit` trains it so that texts which belong together are near each other. What
+    it learns from says how: of pairs `(anchor, positive)`, each anchor is to
+    find its own positive among those of the batch (`MultipleNegativesRankingLoss`);
+    of triplets or more `(anchor, positive, negative, ...)`, also among the
+    negatives; of pairs with scores, the cosines are to be in the order of the
+    scores (`CoSENTLoss`).
 
     Args:
         model: `keras.Model` made by `models.build_text_embedder`.
@@ -63,12 +81,18 @@ class TextEmbedder:
     >>> embedder = TextEmbedder(model, tokenizer)
     >>> embedder.encode(["good", "bad"]).shape, embedder.encode("good").shape
     ((2, 12), (12,))
+    >>> embedder.compile(learning_rate=1e-3)
+    >>> history = embedder.fit([("good good", "good"), ("bad bad", "bad")], epochs=1, verbose=0)
+    >>> sorted(embedder.evaluate([("good", "good good"), ("bad", "bad bad")]))
+    ['accuracy', 'mrr']
 
     Source: Reimers and Gurevych 2019.
     """
 
     #: The name of this task in config.json and on the command line.
     task = "sentence-embedding"
+    #: As other tasks have; this one has none.
+    labels = None
 
     def __init__(
         self,
@@ -94,11 +118,15 @@ class TextEmbedder:
         self.similarity_fn_name = similarity_fn_name
         self.include_prompt = include_prompt
         self._models = {}
+        self._new_parts = set()
+        self._kind, self._loss = "pairs", None
 
     # Opening and saving
 
     @classmethod
-    def from_pretrained(cls, source, pooling=None, normalize=None, max_length=None, dtype=None, revision=None):
+    def from_pretrained(
+        cls, source, pooling=None, normalize=None, max_length=None, dtype=None, revision=None, *, replace_head=False
+    ):
         """Open a sentence-transformers model, or make one of any encoder.
 
         Args:
@@ -112,6 +140,7 @@ class TextEmbedder:
             dtype: optional str or `keras.DTypePolicy`, e.g. `"mixed_bfloat16"`;
                 `"auto"` is the type of the stored weights.
             revision: optional str. Branch, tag or commit on the Hub.
+            replace_head: bool. Of no account, as there is no head; other tasks have it.
         Raises:
             CheckpointError: if the model is incomplete or damaged, or has
                 modules that this package does not compute.
@@ -158,11 +187,20 @@ class TextEmbedder:
         Raises:
             FileExistsError: if the directory holds anything and `overwrite` is false.
         """
-        values = {"keras_bert_suite": {"task": self.task, "max_length": self.max_length}}
         with replaced_directory(directory, overwrite) as written:
-            write_hugging_face(written, from_model(self.encoder, path=directory, values=values))
-            self.tokenizer.save_pretrained(written)
-            write_modules(written, self._modules())
+            self.write(written, {"task": self.task})
+
+    def write(self, directory, values):
+        """Write all files of the model into a directory that is there.
+
+        Args:
+            directory: path.
+            values: dict of JSON values, for `keras_bert_suite` in config.json.
+        """
+        values = {"keras_bert_suite": {**values, "max_length": self.max_length}}
+        write_hugging_face(directory, from_model(self.encoder, path=directory, values=values))
+        self.tokenizer.save_pretrained(directory)
+        write_modules(directory, self._modules())
 
     def _modules(self):
         """What the model has after its encoder, read off its layers."""
@@ -185,6 +223,120 @@ class TextEmbedder:
     @property
     def _normalizes(self):
         return any(layer.name == "normalize" for layer in self.model.layers)
+
+    # Training
+
+    def compile(self, learning_rate=None, *, loss=None, metrics=None, jit_compile=None, **recipe):
+        """Choose how to train, as for every task.
+
+        Args:
+            learning_rate, metrics, jit_compile: as in `TextClassifier.compile`.
+            loss: optional str or Keras loss over `(B, C, D)`:
+                `"multiple_negatives_ranking"` for pairs and triplets, `"cosent"`
+                or `"cosine"` for pairs with scores, `"triplet"` for triplets.
+                Defaults to the first that suits the data.
+            **recipe: fields of `training.Recipe`, without `r_drop` and `label_smoothing`.
+        """
+        name = loss if isinstance(loss, str) else None
+        if name is not None:
+            check_choice("TextEmbedder", "loss", name, tuple(LOSSES))
+        super().compile(learning_rate, loss=None if name else loss, metrics=metrics, jit_compile=jit_compile, **recipe)
+        if self.recipe.r_drop or self.recipe.label_smoothing:
+            raise ValueError("TextEmbedder: r_drop and label_smoothing are for classifiers. Leave them out.")
+        self._loss = name
+
+    @property
+    def monitor(self):
+        """What `patience` watches on the validation data, and whether more of it is better."""
+        return KINDS[self._kind].monitor
+
+    @property
+    def score_names(self):
+        """tuple of str. The scores of `evaluate` on data of the kind seen last, the main one first."""
+        return KINDS[self._kind].score_names
+
+    def _default_loss(self):
+        return LOSSES[self._loss or KINDS[self._kind].loss][0]()
+
+    def _default_metrics(self):
+        return [KINDS[self._kind].metric()]
+
+    def _read(self, x, y=None, pairs=None, columns=None, require_label=False):
+        return read_comparison_input(x, y, pairs, columns)
+
+    def _learn_from(self, examples):
+        check_objective(self._loss, examples)
+        self._kind = examples.kind
+
+    def _packs(self, packing):
+        if packing is True:
+            raise ValueError("fit: packing must be False or 'auto': here a row is a group of texts. Received: True.")
+        return False
+
+    def _dataset(self, examples, batch_size, packed, shuffle, seed=0):
+        if examples.kind != self._kind:
+            raise ValueError(
+                f"fit: validation data must be of the kind that the model is trained on. Received: {examples.kind} "
+                f"for {self._kind}. Call evaluate for others."
+            )
+        texts = [text for row in zip(*examples.columns, strict=True) for text in row]
+        return GroupedDataset(
+            encode_texts(self.tokenizer, self.prompted(texts), None, self.max_length, examples.path),
+            targets_of(examples),
+            batch_size,
+            self.max_length,
+            group_size=len(examples.columns),
+            shuffle=shuffle,
+            seed=seed,
+        )
+
+    def _trained_model(self, x):
+        return build_text_groups(self.model)  # the same layers, over several texts an example
+
+    def evaluate(self, x, y=None, *, pairs=None, columns=None, progress=False):
+        """Score how the embeddings compare texts, by `similarity_fn_name`.
+
+        Args:
+            x: path of a file, pairs or triplets, or batches, as in `fit`.
+            y: scores of pairs, when `x` is not a file or data set.
+            pairs: optional list of str, the second texts.
+            columns: optional dict, as in `data.read_comparisons`.
+            progress: bool. Whether to show a bar.
+        Returns:
+            dict. Of pairs with scores: `spearman` and `pearson`, the correlations
+            of similarities and scores. Of pairs: `accuracy`, the share of
+            anchors to which their positive is nearer than those of all other
+            rows, and `mrr`, the mean of 1 / its rank. Of triplets: `accuracy`,
+            the share in which the positive is nearer than every negative.
+        """
+        if is_batched(x):
+            model = build_text_groups(self.model)
+            self._compile_model(model)
+            return model.evaluate(x, y, verbose=int(progress), return_dict=True)
+        return self._score(self._read(x, y, pairs, columns), progress)[0]
+
+    def _score(self, examples, progress=False):
+        self._kind = examples.kind
+
+        def encode(texts):
+            return self.encode(texts, show_progress=progress)
+
+        return score_comparisons(examples, encode, self.similarity_fn_name)
+
+    def report(self, x, y=None, *, pairs=None, columns=None, title="Sentence embeddings", summary=None, history=None):
+        """Score the embeddings in full, for `reports.write_report`.
+
+        Args:
+            x, y, pairs, columns: as in `evaluate`; no batches.
+            title: str.
+            summary: optional dict of facts to show beside the scores.
+            history: optional dict of lists, what `fit` returned as `history.history`.
+        Returns:
+            `reports.Report`: the scores of `evaluate`; of pairs with scores, the
+            similarities against them; of others, where they went wrong.
+        """
+        examples = self._read(x, y, pairs, columns)
+        return report_comparisons(title, examples, *self._score(examples), summary, history)
 
     # Use
 
@@ -216,10 +368,8 @@ class TextEmbedder:
         """
         if batch_size is not None:
             check_positive_int("encode", batch_size=batch_size)
-        prompt = self._prompt(prompt, prompt_name)
-        single, texts = isinstance(texts, str), listed(texts)
-        if prompt:
-            texts = [prompt + text if isinstance(text, str) else text for text in texts]
+        single = isinstance(texts, str)
+        texts = self.prompted(listed(texts), prompt, prompt_name)
         encoded = encode_texts(self.tokenizer, texts, None, self.max_length)
         if not len(encoded):
             return np.zeros((0, self.embedding_dim), "float32")
@@ -240,6 +390,56 @@ class TextEmbedder:
         if options.get("prompt") is None and options.get("prompt_name") is None:
             options["prompt_name"] = name
         return self.encode(texts, **options)
+
+    def predict(self, x, *, columns=None, progress=False):
+        """Embed texts into a list of dicts with `embedding`, a list of D floats; `encode` returns one array.
+
+        Args:
+            x: list of str, one str, or the path of a file as `pathlib.Path`, of
+                which the column `text` is read.
+            columns: optional dict, as in `data.read_examples`.
+            progress: bool. Whether to show a bar.
+        """
+        return list(self.predict_stream(x, columns=columns, progress=progress))
+
+    def predict_stream(self, x, *, pairs=None, columns=None, progress=False):
+        """Like `predict`, but yield each answer as soon as its part of the input is done."""
+        if pairs is not None:
+            raise ValueError("predict: each text has an embedding of its own. Received: pairs. Pass all texts as x.")
+        for _, vectors in self._vector_chunks(x, columns, progress):
+            for vector in vectors:
+                yield {"embedding": vector.tolist()}
+
+    def predict_file(self, path, output, *, columns=None, progress=False):
+        """Embed the texts of a file into a JSON Lines file, whatever their size.
+
+        Args:
+            path: str or path of a TSV, CSV, JSON Lines, Parquet or text file.
+            output: str or path. Each line has `text` and `embedding`. It appears when it is complete.
+            columns: optional dict, as in `data.read_examples`.
+            progress: bool. Whether to show a bar.
+        Returns:
+            int. Texts embedded.
+        """
+        count = 0
+        with replaced_file(output) as file:
+            for texts, vectors in self._vector_chunks(Path(path), columns, progress):
+                for text, vector in zip(texts, vectors, strict=True):
+                    file.write(json.dumps({"text": text, "embedding": vector.tolist()}, ensure_ascii=False) + "\n")
+                count += len(texts)
+        return count
+
+    def _vector_chunks(self, x, columns, progress):
+        x = x if isinstance(x, Path) else listed(x)
+        if isinstance(x, list) and not x:
+            return
+        for found in stream_texts(x, columns=columns):
+            yield found.texts, self.encode(found.texts, show_progress=progress)
+
+    def prompted(self, texts, prompt=None, prompt_name=None):
+        """Put a prompt before each text: the one given, the one named, or the model's default."""
+        prompt = self._prompt(prompt, prompt_name)
+        return [prompt + text if isinstance(text, str) else text for text in texts] if prompt else texts
 
     def _prompt(self, prompt, prompt_name):
         """Return the text to put before each text: the one given, the one named, or the model's default."""
@@ -263,11 +463,12 @@ class TextEmbedder:
         if normalize is None or bool(normalize) == self._normalizes:
             return self.model
         if normalize not in self._models:
+            model = self.model
             if normalize:
-                output = keras.layers.UnitNormalization(dtype="float32", name="normalize")(self.model.output)
+                output = keras.layers.UnitNormalization(dtype="float32", name="normalize")(model.output)
             else:
-                output = self.model.get_layer("normalize").input
-            self._models[normalize] = keras.Model(self.model.input, output, name="text_embedder")
+                output = model.get_layer("normalize").input
+            self._models[normalize] = keras.Model(model.input, output, name="text_embedder")
         return self._models[normalize]
 
     def similarity(self, first, second):

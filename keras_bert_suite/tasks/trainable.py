@@ -225,7 +225,7 @@ class TrainableTask:
         if seed is not None:
             self._draw_under(seed)
         num_batches = options.get("steps_per_epoch") or _num_batches(x, batch_size)
-        model = build_packed(self.model) if isinstance(x, PackedDataset) else self.model
+        model = self._trained_model(x)
         if self.recipe.r_drop:
             x, validation_data = (
                 RepeatedDataset(data) if isinstance(data, TextDataset) else data for data in (x, validation_data)
@@ -259,6 +259,10 @@ class TrainableTask:
                 history = fit_resumable(model, x, **_states(directory, save_every, distribution), **arguments)
         self._new_parts = set()
         return history
+
+    def _trained_model(self, x):
+        """Return the model that is trained on `x`: the task's own, or another over the same layers."""
+        return build_packed(self.model) if isinstance(x, PackedDataset) else self.model
 
     def _draw_under(self, seed):
         """Draw new weights and dropout from `seed`, without touching any global generator."""

@@ -5,6 +5,13 @@ from keras_bert_suite.training.crf_loss import CRFLoss, crf_targets
 from keras_bert_suite.training.dataset import IGNORED, BucketedDataset, TokenTargets
 from keras_bert_suite.training.distribution import current_distribution, distribute
 from keras_bert_suite.training.early_stopping import EarlyStopping
+from keras_bert_suite.training.embedding_losses import (
+    CoSENTLoss,
+    CosineSimilarityLoss,
+    MultipleNegativesRankingLoss,
+    TripletLoss,
+)
+from keras_bert_suite.training.embedding_metrics import CosinePearson, InBatchAccuracy
 from keras_bert_suite.training.feature_dataset import FeatureDataset
 from keras_bert_suite.training.freezing import GradualUnfreezing, freeze, unfreeze
 from keras_bert_suite.training.grouped_dataset import GroupedDataset
@@ -30,14 +37,19 @@ __all__ = [
     "ChoiceAccuracy",
     "ChoiceLoss",
     "ClassificationLoss",
+    "CoSENTLoss",
+    "CosinePearson",
+    "CosineSimilarityLoss",
     "EarlyStopping",
     "FeatureDataset",
     "GradualUnfreezing",
     "GroupedDataset",
+    "InBatchAccuracy",
     "Lamb",
     "AdamW",
     "LinearWarmupDecay",
     "MultiLabelF1",
+    "MultipleNegativesRankingLoss",
     "NonFiniteLoss",
     "PackedDataset",
     "ProgressBar",
@@ -48,6 +60,7 @@ __all__ = [
     "SpanLoss",
     "TensorBoardLog",
     "TokenTargets",
+    "TripletLoss",
     "add_lora",
     "build_optimizer",
     "build_schedule",
