@@ -1,7 +1,8 @@
 """Train a pretrained encoder on your data and save the result.
 
 Data files are TSV, CSV, JSON Lines or Parquet with the columns text (and
-text_b for pairs) and label. While it trains, its state is in OUTPUT.training:
+text_b for pairs) and label; CoNLL columns or JSON Lines with spans for tagging,
+SQuAD JSON for questions: docs/tasks/ has a page for each task. While it trains, its state is in OUTPUT.training:
 killed at any moment, the same command goes on from there. The output has the
 model, report.html to look at, and log.csv.
 """
@@ -108,10 +109,11 @@ def _train(options, distribution):
     if not is_chief:
         return
     task.save_pretrained(output, overwrite=options.overwrite)
+    labels = getattr(task, "labels", None)
     result = {
         "task": options.task,
         "output": options.output,
-        **({"labels": task.labels} if task.labels else {}),
+        **({"labels": labels} if labels else {}),
         "epochs": len(history["loss"]),
         "loss": history["loss"][-1],
         "seconds": round(time.perf_counter() - began, 1),
@@ -135,11 +137,11 @@ def _train(options, distribution):
         result["dev"] = {name: report.summary[name] for name in task.score_names}
         main = task.score_names[0]
         scores = f", dev {main.replace('_', ' ')} {result['dev'][main]:.4f}"
-    labels = f"{len(task.labels)} labels, " if task.labels else ""
+    named = f"{len(labels)} labels, " if labels else ""
     print_result(
         options,
         result,
-        f"Saved {options.output}: {labels}loss {result['loss']:.4f}{scores}, "
+        f"Saved {options.output}: {named}loss {result['loss']:.4f}{scores}, "
         f"{result['seconds']:.0f} s. {output / 'report.html'} shows more.",
     )
 

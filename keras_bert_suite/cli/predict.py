@@ -16,7 +16,9 @@ def add_arguments(parser):
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--text", nargs="+", metavar="TEXT", help="texts to label")
     source.add_argument("--input", metavar="FILE", help="a file of texts, of any size")
-    parser.add_argument("--text-b", nargs="+", metavar="TEXT", help="the second text of each pair, with --text")
+    parser.add_argument(
+        "--text-b", nargs="+", metavar="TEXT", help="the second text of each pair, or of each question its context"
+    )
     parser.add_argument("--output", metavar="FILE", help="where the answers go, as JSON Lines (with --input)")
     add_columns(parser)
 
@@ -36,7 +38,8 @@ def run(options):
         print_result(options, {"output": options.output, "texts": count}, f"Saved {options.output}: {count} texts.")
         return
     if options.text:
-        answers = task.predict_stream(options.text, pairs=options.text_b)
+        pairs = {"pairs": options.text_b} if options.text_b else {}
+        answers = task.predict_stream(options.text, **pairs)
     else:
         answers = task.predict_stream(Path(options.input), columns=columns)
     for answer in answers:

@@ -4,8 +4,16 @@ from keras_bert_suite.cli.shared import positive_int
 
 __all__ = ["TASKS", "add_settings", "add_task", "settings_from"]
 
-#: As in `tasks.registry`, which imports Keras; a test holds them together.
-TASKS = ("text-classification",)
+#: Those of `tasks.registry`, which imports Keras, that files and options can say all of.
+TASKS = (
+    "text-classification",
+    "token-classification",
+    "question-answering",
+    "multiple-choice",
+    "relation-classification",
+    "sentence-embedding",
+    "few-shot-classification",
+)
 
 #: Option -> (setting of the task's class, the tasks that have it, what argparse is told of it).
 SETTINGS = {
@@ -43,9 +51,8 @@ def add_task(parser):
 def add_settings(parser):
     """Add the options that only some tasks have."""
     group = parser.add_argument_group("what some tasks take")
-    for option, (name, tasks, described) in SETTINGS.items():
-        if set(tasks) & set(TASKS):
-            group.add_argument(option, dest=name, default=None, **described)
+    for option, (name, _, described) in SETTINGS.items():
+        group.add_argument(option, dest=name, default=None, **described)
 
 
 def settings_from(options):

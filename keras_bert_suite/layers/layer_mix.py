@@ -16,9 +16,10 @@ class LayerMix(SuiteLayer):
     Returns:
         float `(..., D)`. At first the mean.
     Example:
+    >>> import keras
     >>> import numpy as np
     >>> from keras_bert_suite.layers import LayerMix
-    >>> np.asarray(LayerMix()(np.array([[[1.0], [3.0]]], "float32"))).tolist()
+    >>> keras.ops.convert_to_numpy(LayerMix()(np.array([[[1.0], [3.0]]], "float32"))).tolist()
     [[2.0]]
 
     Source: Peters et al. 2018 (ELMo), equation 1.

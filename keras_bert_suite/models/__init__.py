@@ -2,6 +2,7 @@
 
 from keras_bert_suite.models.encoder import INPUT_NAMES, build_encoder, encoder_config, find_encoder
 from keras_bert_suite.models.hidden_states import build_hidden_states
+from keras_bert_suite.models.joint import build_joint
 from keras_bert_suite.models.masked_lm import at_masked_positions, build_masked_lm
 from keras_bert_suite.models.multiple_choice import build_multiple_choice
 from keras_bert_suite.models.packed import build_packed, can_pack
@@ -19,6 +20,7 @@ __all__ = [
     "at_masked_positions",
     "build_encoder",
     "build_hidden_states",
+    "build_joint",
     "build_masked_lm",
     "build_multiple_choice",
     "build_next_sentence",

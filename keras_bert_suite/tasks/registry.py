@@ -15,6 +15,7 @@ TASKS = {
     "token-classification": ("token_classifier", "TokenClassifier"),
     "question-answering": ("question_answerer", "QuestionAnswerer"),
     "multiple-choice": ("multiple_choice", "MultipleChoice"),
+    "relation-classification": ("relation_classifier", "RelationClassifier"),
     "prompt-classification": ("prompt_classifier", "PromptClassifier"),
     "sentence-embedding": ("text_embedder", "TextEmbedder"),
     "few-shot-classification": ("few_shot", "FewShotClassifier"),
