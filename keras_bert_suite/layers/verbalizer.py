@@ -1,5 +1,6 @@
 """From scores of words at the gap of a prompt to scores of the labels that they stand for."""
 
+import keras
 from keras import ops
 
 from keras_bert_suite.layers.base import SuiteLayer, register
@@ -39,6 +40,9 @@ class TokenPositions(SuiteLayer):
 
     def compute_output_shape(self, token_ids_shape):
         return (token_ids_shape[0], 1)
+
+    def compute_output_spec(self, token_ids):
+        return keras.KerasTensor(self.compute_output_shape(token_ids.shape), dtype="int32")
 
 
 @register
@@ -82,3 +86,6 @@ class Verbalizer(SuiteLayer):
 
     def compute_output_shape(self, logits_shape):
         return (logits_shape[0], len(self.word_ids))
+
+    def compute_output_spec(self, logits):
+        return keras.KerasTensor(self.compute_output_shape(logits.shape), dtype="float32")

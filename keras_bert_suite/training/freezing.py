@@ -96,7 +96,7 @@ class GradualUnfreezing(keras.callbacks.Callback):
         blocks_per_epoch: int. Blocks more in each epoch. Defaults to 1.
     Raises:
         ValueError: when training starts, if the optimizer was not made by
-            `build_optimizer(..., gradual_unfreezing=True)`.
+            `build_optimizer`.
 
     Source: Howard and Ruder 2018, section 3.3.
     """
@@ -120,7 +120,7 @@ class GradualUnfreezing(keras.callbacks.Callback):
         if not hasattr(optimizer, "unfrozen"):
             raise ValueError(
                 "GradualUnfreezing: the optimizer must have a learning rate for each part of the encoder. Received: "
-                f"{type(optimizer).__name__}. Compile with build_optimizer(..., gradual_unfreezing=True)."
+                f"{type(optimizer).__name__}. Compile with build_optimizer(...)."
             )
         everything = optimizer.num_parts
         optimizer.unfrozen.assign(everything if num_parts is None else min(num_parts, everything))

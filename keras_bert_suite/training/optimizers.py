@@ -30,7 +30,6 @@ def build_optimizer(
     layer_decay=1.0,
     accumulation_steps=1,
     ema_momentum=None,
-    gradual_unfreezing=False,
 ):
     """Build AdamW or LAMB with warm-up and decay, clipped, and no weight decay on biases and norms.
 
@@ -52,8 +51,6 @@ def build_optimizer(
             Keras cannot train under a `tf.distribute` strategy. Defaults to 1.
         ema_momentum: optional float in [0, 1), e.g. 0.999. At the end of
             `fit` the weights become their exponential moving average over the updates.
-        gradual_unfreezing: bool. Whether the callback `GradualUnfreezing` is to
-            be used. Defaults to False.
     Returns:
         `AdamW` or `Lamb`.
     Example:

@@ -99,7 +99,6 @@ class Recipe:
             layer_decay=self.layer_decay,
             accumulation_steps=self.accumulation_steps,
             ema_momentum=self.ema_momentum,
-            gradual_unfreezing=self.gradual_unfreezing,
         )
 
     def build_classification_loss(self):

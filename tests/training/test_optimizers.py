@@ -15,7 +15,6 @@ VARIANTS = [
     {"schedule": "cosine", "clip_norm": None, "ema_momentum": 0.5},
     {"accumulation_steps": 3, "ema_momentum": 0.5},
     {"schedule": "constant", "layer_decay": 0.9, "accumulation_steps": 2},
-    {"gradual_unfreezing": True},
     {"name": "lamb"},
     {"name": "lamb", "layer_decay": 0.9, "accumulation_steps": 2, "ema_momentum": 0.5},
 ]
