@@ -33,4 +33,6 @@ def build_prompt_classifier(masked_lm, mask_token_id, word_ids):
     positions = TokenPositions(mask_token_id, name="gap")(inputs["token_ids"])
     # `call` connects the layers one by one, where calling the model would nest it as one layer.
     logits = scorer.call({**inputs, "masked_positions": positions})
-    return keras.Model(inputs, Verbalizer(word_ids, dtype="float32", name="verbalizer")(logits), name="prompt_classifier")
+    return keras.Model(
+        inputs, Verbalizer(word_ids, dtype="float32", name="verbalizer")(logits), name="prompt_classifier"
+    )

@@ -182,6 +182,10 @@ class _RestOfEpoch(keras.utils.PyDataset):
     def __getitem__(self, index):
         return self._dataset._batch(self._planned[index])
 
+    def length_of(self, index):
+        """Return to how many tokens the texts of a batch are padded."""
+        return self._planned[index].length
+
 
 class BucketedDataset(TextDataset):
     """Batches of texts of like length, padded to a few fixed lengths.

@@ -74,7 +74,10 @@ class MixedDataset(keras.utils.PyDataset):
         for number in order.tolist():
             steps.append((number, *plan[number][turns[number]]))
             turns[number] += 1
-        return _Drawn(self, steps[step:])
+        drawn = _Drawn(self, steps)
+        drawn.part_lengths()
+        drawn.leave_out(step)
+        return drawn
 
     def fingerprint(self):
         """As in `TextDataset`."""
@@ -101,6 +104,8 @@ def _by_output(name, targets, weights):
 
 
 class _Drawn(keras.utils.PyDataset):
+    """The batches of an epoch: of each the number of its data set, and the epoch and the batch there."""
+
     def __init__(self, mixed, steps):
         super().__init__(mixed.workers, mixed.use_multiprocessing, mixed.max_queue_size)
         self._mixed = mixed
@@ -112,6 +117,20 @@ class _Drawn(keras.utils.PyDataset):
 
     def __getitem__(self, index):
         number, epoch, batch = self._steps[index]
+        return self._mixed._complete(list(self._mixed.datasets)[number], self._epoch(number, epoch)[batch])
+
+    def _epoch(self, number, epoch):
         if (number, epoch) not in self._epochs:
             self._epochs[number, epoch] = list(self._mixed.datasets.values())[number].starting_at(epoch)
-        return self._mixed._complete(list(self._mixed.datasets)[number], self._epochs[number, epoch][batch])
+        return self._epochs[number, epoch]
+
+    def part_lengths(self):
+        """Make the first two batches differ in length, if any do: as in `BucketedDataset`, for TensorFlow."""
+        lengths = [self._epoch(number, epoch).length_of(batch) for number, epoch, batch in self._steps]
+        other = next((index for index, length in enumerate(lengths) if length != lengths[0]), None)
+        if other is not None:
+            self._steps[1], self._steps[other] = self._steps[other], self._steps[1]
+
+    def leave_out(self, count):
+        """Drop the first batches: they are trained."""
+        self._steps = self._steps[count:]

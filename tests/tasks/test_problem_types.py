@@ -36,7 +36,8 @@ def several():
     texts, labels = with_several_labels(240)
     classifier = new_classifier()
     classifier.compile(learning_rate=5e-3)
-    classifier.fit(texts, labels, validation_data=(texts[:60], labels[:60]), epochs=8, batch_size=16, seed=1, verbose=0)
+    dev = (texts[:60], labels[:60])
+    classifier.fit(texts, labels, validation_data=dev, epochs=16, batch_size=16, seed=1, verbose=0)
     return classifier
 
 
