@@ -5,10 +5,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 DATA ?=
-BACKENDS := tensorflow jax torch
+HOST_TESTS := tests/text tests/data tests/reports
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-all demo test test-tensorflow test-jax test-torch test-slow lint format bench clean
+.PHONY: help setup setup-all demo test test-tensorflow test-jax test-torch test-host test-slow lint format bench clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -22,10 +22,13 @@ demo: setup  ## Fine-tune, score and export a real BERT (DATA=dir: on your train
 
 test: setup-all  ## Run the tests, once per backend, each in its own process, two at a time
 	$(BIN)/ruff check .
-	$(MAKE) --no-print-directory --jobs=2 test-tensorflow test-jax test-torch
+	$(MAKE) --no-print-directory --jobs=2 test-tensorflow test-jax test-torch test-host
 
 test-tensorflow:
-	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest -q -m "not slow"
+	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest -q -m "not slow" $(HOST_TESTS:%=--ignore=%)
+
+test-host:  # what no backend has a part in
+	$(BIN)/python -m pytest -q -m "not slow" $(HOST_TESTS)
 
 test-jax:  # programs that run for a moment are not worth optimizing
 	KERAS_BACKEND=jax XLA_FLAGS="--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true" $(BIN)/python -m pytest -q -m "per_backend and not slow"

@@ -98,6 +98,7 @@ def test_same_texts_share_their_rows_and_others_take_turns():
     assert np.isfinite(history.history["loss"]).all()
 
 
+@pytest.mark.slow
 def test_a_training_of_several_tasks_is_resumed(tmp_path):
     given = data(24)
     given["slots"] = tuple(part[:12] for part in given["slots"])
@@ -110,6 +111,7 @@ def test_a_training_of_several_tasks_is_resumed(tmp_path):
     assert found == [1, 1]
 
 
+@pytest.mark.slow
 def test_new_tasks_over_a_checkpoint(encoder_directory):
     tasks = {"intent": "text-classification", "slots": ("token-classification", {"crf": True})}
     multi = MultiTask.from_pretrained(encoder_directory, tasks)

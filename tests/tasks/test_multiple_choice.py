@@ -142,6 +142,7 @@ def test_choices_that_only_fill_up_do_not_count():
         assert float(metric.result()) == pytest.approx(np.mean(right))
 
 
+@pytest.mark.slow
 def test_the_loss_follows_transformers_for_30_steps(tmp_path):
     steps = 30
     still = {name: 0.0 for name in ("hidden_dropout_prob", "attention_probs_dropout_prob")}
