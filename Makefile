@@ -30,8 +30,8 @@ test-tensorflow:
 test-host:  # what no backend has a part in
 	$(BIN)/python -m pytest -q -m "not slow" $(HOST_TESTS)
 
-test-jax:  # programs that run for a moment are not worth optimizing
-	KERAS_BACKEND=jax XLA_FLAGS="--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true" $(BIN)/python -m pytest -q -m "per_backend and not slow"
+test-jax:
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -q -m "per_backend and not slow"
 
 test-torch:  # threads that wait for each other busily only hinder the process beside this one
 	KERAS_BACKEND=torch OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m "per_backend and not slow"

@@ -188,6 +188,7 @@ def test_validation_patience_and_resuming(tmp_path):
     np.testing.assert_array_equal(again.encode(TEXTS), vectors)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", [{"lora_rank": 2}, {"frozen_blocks": 1}, {"gradual_unfreezing": True}])
 def test_recipes_reach_the_encoder(recipe):
     embedder = small_embedder(num_layers=2)

@@ -139,6 +139,7 @@ def test_files_reports_and_validation(tmp_path):
     assert classifier.predict_file(path, tmp_path / "answers.jsonl") == 9
 
 
+@pytest.mark.slow
 def test_a_seed_governs_everything():
     found = []
     for _ in range(2):
