@@ -6,12 +6,13 @@ when it is whole; an exception or Ctrl-C removes the temporary.
 
 import contextlib
 import errno
+import json
 import os
 import shutil
 import tempfile
 from pathlib import Path
 
-__all__ = ["check_free", "replaced_directory", "replaced_file"]
+__all__ = ["check_free", "replaced_directory", "replaced_file", "write_json_lines"]
 
 
 #: How each error of this file begins.
@@ -59,6 +60,23 @@ def replaced_file(path, mode="w", encoding="utf-8"):
             os.replace(temporary / path.name, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_json_lines(path, rows):
+    """Write each of some JSON values on a line of its own; the file appears when all are written.
+
+    Args:
+        path: str or path.
+        rows: iterable.
+    Returns:
+        int. Lines written.
+    """
+    count = 0
+    with replaced_file(path) as file:
+        for row in rows:
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+            count += 1
+    return count
 
 
 @contextlib.contextmanager

@@ -26,6 +26,10 @@ class Batch(NamedTuple):
     length: int
     size: int
 
+    def filled(self):
+        """Return int `(size,)`: the rows, and the first of them in the places left."""
+        return np.pad(self.rows, (0, self.size - len(self.rows)), constant_values=self.rows[0]).astype("int64")
+
 
 def bucket_lengths(max_length, granularity="coarse"):
     """Return the padded lengths that batches may have, ascending, the last one `max_length`.

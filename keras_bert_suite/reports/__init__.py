@@ -7,17 +7,21 @@ from keras_bert_suite.reports.answer_scores import (
     score_answers,
     scoring_for,
 )
+from keras_bert_suite.reports.mistakes import MOST_MISTAKES
 from keras_bert_suite.reports.report import Report, write_report
 from keras_bert_suite.reports.scores import (
     classification_scores,
     confusion_matrix,
     most_confused,
     multi_label_scores,
+    pearson,
+    spearman,
 )
 from keras_bert_suite.reports.sections import SECTIONS
 from keras_bert_suite.reports.span_scores import span_scores
 
 __all__ = [
+    "MOST_MISTAKES",
     "Report",
     "SCORINGS",
     "SECTIONS",
@@ -27,8 +31,10 @@ __all__ = [
     "confusion_matrix",
     "most_confused",
     "multi_label_scores",
+    "pearson",
     "score_answers",
     "scoring_for",
     "span_scores",
+    "spearman",
     "write_report",
 ]

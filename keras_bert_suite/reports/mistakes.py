@@ -5,8 +5,9 @@ import math
 from keras_bert_suite.reports.answers import marked_passage
 from keras_bert_suite.reports.markup import clean, isolated, number, section, text
 
-__all__ = ["mistakes"]
+__all__ = ["MOST_MISTAKES", "mistakes"]
 
+#: Mistakes that a report shows at most.
 MOST_MISTAKES = 50
 #: Characters of a text before the rest is folded away.
 LONG_TEXT = 320

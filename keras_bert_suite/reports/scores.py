@@ -8,6 +8,8 @@ __all__ = [
     "confusion_matrix",
     "most_confused",
     "multi_label_scores",
+    "pearson",
+    "spearman",
 ]
 
 
@@ -141,3 +143,22 @@ def most_confused(confusion, count=20):
     order = np.argsort(-errors, axis=None, kind="stable")[:count]
     pairs = zip(*np.unravel_index(order, errors.shape), strict=True)
     return [(int(row), int(column), int(errors[row, column])) for row, column in pairs if errors[row, column]]
+
+
+def pearson(first, second):
+    """Return Pearson's correlation of two float arrays `(N,)`; 0 where one side does not vary."""
+    first, second = first - first.mean(), second - second.mean()
+    length = np.sqrt((first @ first) * (second @ second))
+    return float(first @ second / length) if length else 0.0
+
+
+def spearman(first, second):
+    """Return Spearman's correlation of two float arrays `(N,)`: that of their ranks."""
+    return pearson(_ranks(first), _ranks(second))
+
+
+def _ranks(values):
+    """Ranks from 0, equal values sharing the mean of theirs."""
+    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ends = np.cumsum(counts)
+    return ((ends - counts + ends - 1) / 2)[places]

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_bert_suite.data import read_comparisons
+from keras_bert_suite.reports import pearson, spearman
 from keras_bert_suite.tasks.similarity import compare_all, compare_pairs
 
 __all__ = ["Comparisons", "ranks_of_positives", "read_comparison_input", "score_comparisons"]
@@ -100,7 +101,7 @@ def score_comparisons(comparisons, encode, measure):
         right = (similarities[0] > np.stack(similarities[1:])).all(axis=0)
         return {"accuracy": float(right.mean())}, right
     scores, found = np.array(comparisons.scores), similarities[0].astype("float64")
-    return {"spearman": _correlation(_ranks(found), _ranks(scores)), "pearson": _correlation(found, scores)}, found
+    return {"spearman": spearman(found, scores), "pearson": pearson(found, scores)}, found
 
 
 def ranks_of_positives(vectors, ids, measure):
@@ -188,17 +189,3 @@ def _floats(values):
 
 def _listed(values):
     return values.tolist() if hasattr(values, "tolist") else list(values)
-
-
-def _correlation(first, second):
-    """Pearson's correlation; 0 where one side does not vary."""
-    first, second = first - first.mean(), second - second.mean()
-    length = np.sqrt((first @ first) * (second @ second))
-    return float(first @ second / length) if length else 0.0
-
-
-def _ranks(values):
-    """Ranks from 0, equal values sharing the mean of theirs."""
-    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
-    ends = np.cumsum(counts)
-    return ((ends - counts + ends - 1) / 2)[places]

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from keras_bert_suite.errors import DataError
-from keras_bert_suite.reports import Report
+from keras_bert_suite.reports import MOST_MISTAKES, Report
 from keras_bert_suite.training.embedding_losses import (
     CoSENTLoss,
     CosineSimilarityLoss,
@@ -15,9 +15,6 @@ from keras_bert_suite.training.embedding_losses import (
 from keras_bert_suite.training.embedding_metrics import CosinePearson, InBatchAccuracy
 
 __all__ = ["KINDS", "LOSSES", "Kind", "check_objective", "report_comparisons", "targets_of"]
-
-#: The most mistakes that a report shows.
-MOST_MISTAKES = 50
 
 
 class Kind(NamedTuple):

@@ -1,15 +1,14 @@
 """A text and several ways to go on in; the likeliest one out."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from keras_bert_suite.data import ChoiceExample, read_choices
-from keras_bert_suite.files import replaced_file
+from keras_bert_suite.files import write_json_lines
 from keras_bert_suite.models import build_multiple_choice
-from keras_bert_suite.reports import Report
+from keras_bert_suite.reports import MOST_MISTAKES, Report
 from keras_bert_suite.tasks.inference import predict_encoded, progress_bar
 from keras_bert_suite.tasks.inputs import encode_texts, is_batched
 from keras_bert_suite.tasks.task import Task
@@ -17,8 +16,6 @@ from keras_bert_suite.training import ChoiceAccuracy, ChoiceLoss, GroupedDataset
 
 __all__ = ["MultipleChoice"]
 
-#: The most mistakes that a report shows: the most certain ones.
-MOST_MISTAKES = 50
 #: Questions that are encoded at a time.
 CHUNK = 4096
 
@@ -145,7 +142,7 @@ class MultipleChoice(Task):
             if best != example.label:
                 mistakes.append(
                     {
-                        "text": " ".join(filter(None, (example.text, example.prefix))),
+                        "text": _whole(example),
                         "true": example.choices[example.label],
                         "predicted": example.choices[best],
                         "score": float(chances[best]),
@@ -200,11 +197,11 @@ class MultipleChoice(Task):
             int. Questions answered.
         """
         examples = read_choices(_rows(Path(path), None, None, columns))
-        with progress_bar(None, "choosing", progress) as bar, replaced_file(output) as file:
-            for example, chances in self._chosen(examples, bar):
-                text = " ".join(filter(None, (example.text, example.prefix)))
-                file.write(json.dumps({"text": text, **_answer(example, chances)}, ensure_ascii=False) + "\n")
-        return len(examples)
+        with progress_bar(None, "choosing", progress) as bar:
+            found = self._chosen(examples, bar)
+            return write_json_lines(
+                output, ({"text": _whole(example), **_answer(example, chances)} for example, chances in found)
+            )
 
     def _chosen(self, examples, bar=None):
         """Yield `(example, probabilities)` for each example, float64 `(C,)`."""
@@ -216,6 +213,10 @@ class MultipleChoice(Task):
             for example, scores in zip(chunk, np.split(logits, ends[:-1]), strict=True):
                 exponentials = np.exp(scores - scores.max())
                 yield example, exponentials / exponentials.sum()
+
+
+def _whole(example):
+    return " ".join(filter(None, (example.text, example.prefix)))
 
 
 def _answer(example, chances):

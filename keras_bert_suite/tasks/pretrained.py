@@ -5,7 +5,7 @@ from keras_bert_suite.errors import CheckpointError
 from keras_bert_suite.source import resolve_source
 from keras_bert_suite.text import load_tokenizer
 
-__all__ = ["allowed_length", "check_vocabulary", "open_pretrained", "own_values"]
+__all__ = ["allowed_length", "check_vocabulary", "head_labels", "open_pretrained", "own_values"]
 
 
 def open_pretrained(source, revision=None):
@@ -26,6 +26,35 @@ def open_pretrained(source, revision=None):
     tokenizer = load_tokenizer(directory)
     check_vocabulary(tokenizer, checkpoint.config, directory)
     return checkpoint, tokenizer
+
+
+def head_labels(checkpoint, head, labels=None):
+    """Return the names of the outputs of a checkpoint's head, held against the names asked for.
+
+    Args:
+        checkpoint: `Checkpoint` that has the head.
+        head: str out of `checkpoints.HEADS`.
+        labels: optional sequence of str. Where the checkpoint names none, they are its names.
+    Raises:
+        CheckpointError: if the head has other labels, or config.json another number of them.
+    """
+    count = checkpoint.num_outputs(head)
+    unnamed = [f"LABEL_{index}" for index in range(count)]
+    stored = checkpoint.labels or unnamed
+    if len(stored) != count:
+        raise CheckpointError(
+            f"{checkpoint.path}: config.json names {len(stored)} labels, but the head has {count} outputs. "
+            "Correct id2label."
+        )
+    labels = None if labels is None else list(labels)
+    if labels in (None, stored):
+        return stored
+    if stored == unnamed and len(labels) == count:
+        return labels
+    raise CheckpointError(
+        f"{checkpoint.path}: its head was trained for the labels {stored}. Received: labels={labels}. "
+        "Leave labels out to use its own, or pass replace_head=True to train a new head."
+    )
 
 
 def own_values(checkpoint):

@@ -12,7 +12,7 @@ import numpy as np
 
 from keras_bert_suite.data import LabelMap
 from keras_bert_suite.errors import DataError
-from keras_bert_suite.reports import classification_scores, confusion_matrix, multi_label_scores
+from keras_bert_suite.reports import classification_scores, confusion_matrix, multi_label_scores, pearson, spearman
 from keras_bert_suite.training import MultiLabelF1
 
 __all__ = ["PROBLEMS", "MultiLabel", "Regression", "SingleLabel", "problem_of"]
@@ -213,8 +213,8 @@ class Regression:
     def scores(logits, targets, thresholds):
         found, right = logits[:, 0].astype("float64"), targets[:, 0].astype("float64")
         return {
-            "pearson": _correlation(found, right),
-            "spearman": _correlation(_ranks(found), _ranks(right)),
+            "pearson": pearson(found, right),
+            "spearman": spearman(found, right),
             "mean_absolute_error": float(np.abs(found - right).mean()),
             "loss": float(np.square(found - right).mean()),
         }
@@ -309,17 +309,3 @@ def _number(label, path, line):
 def _refuse_r_drop(recipe):
     if recipe.r_drop:
         raise ValueError("compile: r_drop is for one label of several. Received: a task of another kind.")
-
-
-def _correlation(first, second):
-    """Pearson's correlation; 0 where one side does not vary."""
-    first, second = first - first.mean(), second - second.mean()
-    length = math.sqrt((first @ first) * (second @ second))
-    return float(first @ second / length) if length else 0.0
-
-
-def _ranks(values):
-    """Ranks from 0, equal values sharing the mean of theirs."""
-    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
-    ends = np.cumsum(counts)
-    return ((ends - counts + ends - 1) / 2)[places]

@@ -1,6 +1,5 @@
 """A question and a context in; the part of the context that answers it out."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -8,9 +7,10 @@ import numpy as np
 
 from keras_bert_suite.data import Question, read_questions
 from keras_bert_suite.errors import DataError, check_choice, check_positive_int
-from keras_bert_suite.files import replaced_file
+from keras_bert_suite.files import write_json_lines
 from keras_bert_suite.models import build_question_answering
 from keras_bert_suite.reports import (
+    MOST_MISTAKES,
     SCORINGS,
     Report,
     answer_scores,
@@ -20,18 +20,17 @@ from keras_bert_suite.reports import (
 )
 from keras_bert_suite.tasks.answer_spans import answer_targets, best_spans, context_tokens, whole_characters
 from keras_bert_suite.tasks.inference import predict_batches, progress_bar
-from keras_bert_suite.tasks.inputs import is_batched
+from keras_bert_suite.tasks.inputs import chunked, is_batched
 from keras_bert_suite.tasks.pretrained import own_values
 from keras_bert_suite.tasks.task import Task
 from keras_bert_suite.text import Ragged, encode_windows
+from keras_bert_suite.text.ragged import row_offsets
 from keras_bert_suite.training import SpanAccuracy, SpanLoss
 
 __all__ = ["QuestionAnswerer"]
 
 #: Spans of a question that its answer is chosen from, and that share its probability.
 CANDIDATES = 20
-#: The most mistakes that a report shows.
-MOST_MISTAKES = 50
 #: Characters of contexts that are encoded at a time.
 CHUNK_CHARACTERS = 4_000_000
 
@@ -139,7 +138,7 @@ class QuestionAnswerer(Task):
 
     def _dataset(self, examples, batch_size, packed, shuffle, seed=0):
         parts, targets = [], []
-        for chunk in _chunks(examples):
+        for chunk in chunked(examples, _num_characters, CHUNK_CHARACTERS):
             windows = self._windows(chunk)
             parts.append(windows.encoded)
             targets.append(answer_targets(windows, list(map(_place, chunk))))
@@ -291,12 +290,14 @@ class QuestionAnswerer(Task):
             int. Questions answered.
         """
         examples = read_questions(_rows(Path(path), None, None, columns))
-        with progress_bar(None, "answering", progress) as bar, replaced_file(output) as file:
-            for example, spans, null_score in self._found(examples, bar):
-                answer = {"id": example.id, "question": example.question}
-                answer |= self._answer(example, spans, null_score, n_best)
-                file.write(json.dumps(answer, ensure_ascii=False) + "\n")
-        return len(examples)
+        with progress_bar(None, "answering", progress) as bar:
+            return write_json_lines(
+                output,
+                (
+                    {"id": example.id, "question": example.question} | self._answer(example, spans, null_score, n_best)
+                    for example, spans, null_score in self._found(examples, bar)
+                ),
+            )
 
     def _answer(self, example, spans, null_score, n_best=None):
         """Return what `predict` says of one question."""
@@ -322,7 +323,7 @@ class QuestionAnswerer(Task):
         first; a score is the sum of two logits. That of no answer is the least
         sum of those of `[CLS]` in any window.
         """
-        for chunk in _chunks(examples):
+        for chunk in chunked(examples, _num_characters, CHUNK_CHARACTERS):
             windows = self._windows(chunk)
             scores, tokens, null_scores = self._candidates(windows, bar)
             borders = np.searchsorted(windows.texts, np.arange(len(chunk) + 1))
@@ -390,17 +391,8 @@ def _rows(x, y, pairs, columns):
     return [{"question": row[0], "context": row[1]} if isinstance(row, (tuple, list)) else row for row in rows]
 
 
-def _chunks(examples):
-    """Part a list into lists that are encoded at a time."""
-    chunk, size = [], 0
-    for example in examples:
-        chunk.append(example)
-        size += len(example.context) + len(example.question)
-        if size >= CHUNK_CHARACTERS:
-            yield chunk
-            chunk, size = [], 0
-    if chunk:
-        yield chunk
+def _num_characters(example):
+    return len(example.context) + len(example.question)
 
 
 def _joined(parts):
@@ -408,7 +400,7 @@ def _joined(parts):
     lengths = np.concatenate([part.lengths for part in parts])
     return Ragged(
         np.concatenate([part.token_ids for part in parts]),
-        np.concatenate([[0], np.cumsum(lengths)]),
+        row_offsets(lengths),
         np.concatenate([part.second_starts for part in parts]),
         parts[0].pad_token_id,
     )

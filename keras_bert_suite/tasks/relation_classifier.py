@@ -13,6 +13,7 @@ from keras_bert_suite.tasks.inference import progress_bar
 from keras_bert_suite.tasks.inputs import Texts
 from keras_bert_suite.tasks.text_classifier import TextClassifier
 from keras_bert_suite.text import Ragged
+from keras_bert_suite.text.ragged import row_offsets
 
 __all__ = ["RelationClassifier"]
 
@@ -137,9 +138,7 @@ class RelationClassifier(TextClassifier):
             body = _around(body, np.flatnonzero(np.isin(body, marker_ids)), self.max_length - before - after)
             rows[row] = np.concatenate([rows[row][:before], body, rows[row][len(rows[row]) - after :]])
         lengths = np.array([len(row) for row in rows])
-        return Ragged(
-            np.concatenate(rows), np.append(0, np.cumsum(lengths)), lengths.astype("int32"), encoded.pad_token_id
-        )
+        return Ragged(np.concatenate(rows), row_offsets(lengths), lengths.astype("int32"), encoded.pad_token_id)
 
     def _logit_chunks(self, x, pairs, columns, progress):
         self._check_ready()

@@ -1,25 +1,24 @@
 """Texts, or pairs of texts, in; one label of several, any number of labels, or a number out."""
 
-import json
 from pathlib import Path
 
 import numpy as np
 
 from keras_bert_suite.data import LabelMap
 from keras_bert_suite.errors import CheckpointError, DataError, check_choice
-from keras_bert_suite.files import replaced_file
+from keras_bert_suite.files import write_json_lines
 from keras_bert_suite.models import build_text_classifier
-from keras_bert_suite.reports import Report
+from keras_bert_suite.reports import MOST_MISTAKES, Report
 from keras_bert_suite.tasks.inference import predict_encoded, progress_bar
-from keras_bert_suite.tasks.inputs import encode_texts, is_batched, read_input, stream_texts
-from keras_bert_suite.tasks.pretrained import own_values
+from keras_bert_suite.tasks.inputs import encode_texts, is_batched, is_data_path, read_input, stream_texts
+from keras_bert_suite.tasks.pretrained import head_labels, own_values
 from keras_bert_suite.tasks.problems import PROBLEMS, MultiLabel, Regression, SingleLabel, label_name, problem_of
 from keras_bert_suite.tasks.task import Task
 
 __all__ = ["TextClassifier"]
 
-#: The most mistakes that a report shows: the most certain ones.
-MOST_MISTAKES = 50
+#: How the name of a file ends that `predict` takes a str for.
+DATA_SUFFIXES = (".tsv", ".csv", ".jsonl", ".ndjson", ".json", ".parquet", ".txt", ".gz")
 
 
 class TextClassifier(Task):
@@ -84,7 +83,7 @@ class TextClassifier(Task):
         settings = {"labels": labels, "pair": bool(own.get("pair", False))}
         if trained:
             problem = _stored_problem(checkpoint)
-            settings["labels"] = _head_labels(checkpoint, labels)
+            settings["labels"] = head_labels(checkpoint, cls.head, labels)
             settings |= {"problem_type": problem.name, "thresholds": own.get("thresholds")}
         return settings
 
@@ -287,14 +286,14 @@ class TextClassifier(Task):
         Returns:
             int. Texts labelled.
         """
-        count = 0
-        with replaced_file(output) as file:
-            for found, probabilities in self._probability_chunks(Path(path), None, columns, progress):
-                for row, chances in enumerate(probabilities):
-                    answer = _texts_of(found, row) | self.problem.answer(self.labels, chances, self.thresholds)
-                    file.write(json.dumps(answer, ensure_ascii=False) + "\n")
-                count += len(found)
-        return count
+        return write_json_lines(
+            output,
+            (
+                _texts_of(found, row) | self.problem.answer(self.labels, chances, self.thresholds)
+                for found, probabilities in self._probability_chunks(Path(path), None, columns, progress)
+                for row, chances in enumerate(probabilities)
+            ),
+        )
 
     def predict_probabilities(self, x, *, pairs=None, columns=None, progress=False):
         """Return the probability of every label, or the numbers of a regression: float32 `(N, L)`, in order of `x`."""
@@ -313,7 +312,7 @@ class TextClassifier(Task):
     def _logit_chunks(self, x, pairs, columns, progress):
         self._check_ready()
         total = None
-        if isinstance(x, str) and not _is_data_path(x):
+        if isinstance(x, str) and not is_data_path(x, DATA_SUFFIXES):
             x = [x]
         if isinstance(x, (list, tuple, np.ndarray)):
             total = len(x)
@@ -345,29 +344,3 @@ def _stored_problem(checkpoint):
             "logits; replace_head=True starts from a new head."
         )
     return problem
-
-
-def _head_labels(checkpoint, labels):
-    """Return the names of the outputs of a checkpoint's head, held against the names asked for."""
-    stored = checkpoint.labels or [f"LABEL_{index}" for index in range(checkpoint.num_outputs(TextClassifier.head))]
-    if len(stored) != checkpoint.num_outputs(TextClassifier.head):
-        raise CheckpointError(
-            f"{checkpoint.path}: config.json names {len(stored)} labels, but the head has "
-            f"{checkpoint.num_outputs(TextClassifier.head)} outputs. Correct id2label."
-        )
-    if labels is None or list(labels) == stored:
-        return stored
-    labels = list(labels)
-    unnamed = stored == [f"LABEL_{index}" for index in range(len(stored))]
-    if unnamed and len(labels) == len(stored):
-        return labels
-    raise CheckpointError(
-        f"{checkpoint.path}: its head was trained for the labels {stored}. Received: labels={labels}. "
-        "Leave labels out to use its own, or pass replace_head=True to train a new head."
-    )
-
-
-def _is_data_path(text):
-    """Return whether a str is meant as a file: it ends like one and has no line break."""
-    suffixes = (".tsv", ".csv", ".jsonl", ".ndjson", ".json", ".parquet", ".txt", ".gz")
-    return text.lower().endswith(suffixes) and "\n" not in text

@@ -1,7 +1,6 @@
 """Texts in, vectors out: the closer two vectors, the closer the texts in meaning."""
 
 import dataclasses
-import json
 import logging
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from keras_bert_suite.checkpoints.sentence_transformers import (
     write_modules,
 )
 from keras_bert_suite.errors import CheckpointError, check_choice, check_positive_int
-from keras_bert_suite.files import replaced_directory, replaced_file
+from keras_bert_suite.files import replaced_directory, write_json_lines
 from keras_bert_suite.layers import Pooling
 from keras_bert_suite.models import (
     build_encoder,
@@ -421,13 +420,14 @@ class TextEmbedder(TrainableTask):
         Returns:
             int. Texts embedded.
         """
-        count = 0
-        with replaced_file(output) as file:
-            for texts, vectors in self._vector_chunks(Path(path), columns, progress):
-                for text, vector in zip(texts, vectors, strict=True):
-                    file.write(json.dumps({"text": text, "embedding": vector.tolist()}, ensure_ascii=False) + "\n")
-                count += len(texts)
-        return count
+        return write_json_lines(
+            output,
+            (
+                {"text": text, "embedding": vector.tolist()}
+                for texts, vectors in self._vector_chunks(Path(path), columns, progress)
+                for text, vector in zip(texts, vectors, strict=True)
+            ),
+        )
 
     def _vector_chunks(self, x, columns, progress):
         x = x if isinstance(x, Path) else listed(x)

@@ -1,6 +1,5 @@
 """Texts in; spans of them, with what they are, out: named entities, slots, parts of speech."""
 
-import json
 import logging
 from pathlib import Path
 
@@ -18,14 +17,14 @@ from keras_bert_suite.data.tag_schemes import (
     tags_to_spans,
 )
 from keras_bert_suite.errors import CheckpointError, DataError
-from keras_bert_suite.files import replaced_file
+from keras_bert_suite.files import write_json_lines
 from keras_bert_suite.layers import CRF
 from keras_bert_suite.models import build_token_classifier
-from keras_bert_suite.reports import Report, span_scores
+from keras_bert_suite.reports import MOST_MISTAKES, Report, span_scores
 from keras_bert_suite.tasks.fields import decode_field, forbid_transitions
 from keras_bert_suite.tasks.inference import predict_batches, progress_bar
-from keras_bert_suite.tasks.inputs import is_batched
-from keras_bert_suite.tasks.pretrained import own_values
+from keras_bert_suite.tasks.inputs import chunked, is_batched, is_data_path
+from keras_bert_suite.tasks.pretrained import head_labels, own_values
 from keras_bert_suite.tasks.tagging_inputs import (
     TaggedTexts,
     check_tags,
@@ -41,8 +40,8 @@ __all__ = ["TokenClassifier"]
 
 logger = logging.getLogger(__name__)
 
-#: The most texts with mistakes that a report shows.
-MOST_MISTAKES = 50
+#: How the name of a file ends that `predict` takes a str for.
+DATA_SUFFIXES = (".conll", ".jsonl", ".ndjson", ".json", ".tsv", ".txt", ".gz")
 #: Texts, and characters of texts, that are predicted at once.
 CHUNK_TEXTS, CHUNK_CHARACTERS = 8192, 2**22
 
@@ -128,7 +127,7 @@ class TokenClassifier(Task):
         own = own_values(checkpoint)
         settings = {"labels": labels, **{name: own[name] for name in ("scheme", "stride") if own.get(name)}}
         if trained:
-            settings["labels"] = _head_labels(checkpoint, labels)
+            settings["labels"] = head_labels(checkpoint, cls.head, labels)
             settings["crf"] = "crf/transitions" in checkpoint.weights
         return settings
 
@@ -363,13 +362,13 @@ class TokenClassifier(Task):
         Files larger than memory pass through.
         """
         self._check_ready()
-        if isinstance(x, Path) or (isinstance(x, str) and _is_data_path(x)):
+        if isinstance(x, Path) or (isinstance(x, str) and is_data_path(x, DATA_SUFFIXES)):
             rows, total = read_untagged_file(x, columns), None
         else:
             rows = read_tagged_input([x] if isinstance(x, str) else x, columns=columns, labels=False).rows
             total = len(rows)
         with progress_bar(total, "predicting", progress) as bar:
-            for chunk in _chunks(rows):
+            for chunk in chunked(rows, _num_characters, CHUNK_CHARACTERS, CHUNK_TEXTS):
                 yield from self._answers(TaggedTexts(chunk), bar)
 
     def predict_file(self, path, output, *, columns=None, progress=False):
@@ -385,12 +384,7 @@ class TokenClassifier(Task):
         Returns:
             int. Texts tagged.
         """
-        count = 0
-        with replaced_file(output) as file:
-            for answer in self.predict_stream(Path(path), columns=columns, progress=progress):
-                file.write(json.dumps(answer, ensure_ascii=False) + "\n")
-                count += 1
-        return count
+        return write_json_lines(output, self.predict_stream(Path(path), columns=columns, progress=progress))
 
     def _answers(self, found, bar=None):
         words = self._words(found)
@@ -467,39 +461,5 @@ def _unknown_message(unknown, known):
     )
 
 
-def _head_labels(checkpoint, labels):
-    """Return the tags of a checkpoint's head, held against those asked for."""
-    count = checkpoint.num_outputs(TokenClassifier.head)
-    stored = checkpoint.labels or [f"LABEL_{index}" for index in range(count)]
-    if len(stored) != count:
-        raise CheckpointError(
-            f"{checkpoint.path}: config.json names {len(stored)} labels, but the head has {count} outputs. "
-            "Correct id2label."
-        )
-    if labels is None or list(labels) == stored:
-        return stored
-    if stored == [f"LABEL_{index}" for index in range(count)] and len(labels) == count:
-        return list(labels)
-    raise CheckpointError(
-        f"{checkpoint.path}: its head was trained for the labels {stored}. Received: labels={list(labels)}. "
-        "Leave labels out to use its own, or pass replace_head=True to train a new head."
-    )
-
-
-def _chunks(rows):
-    """Yield lists of rows, none of too many characters to hold the logits of."""
-    chunk, size = [], 0
-    for row in rows:
-        chunk.append(row)
-        size += len(row.text) if row.text is not None else sum(map(len, row.tokens))
-        if len(chunk) == CHUNK_TEXTS or size > CHUNK_CHARACTERS:
-            yield chunk
-            chunk, size = [], 0
-    if chunk:
-        yield chunk
-
-
-def _is_data_path(text):
-    """Return whether a str is meant as a file: it ends like one and has no line break."""
-    suffixes = (".conll", ".jsonl", ".ndjson", ".json", ".tsv", ".txt", ".gz")
-    return text.lower().endswith(suffixes) and "\n" not in text
+def _num_characters(row):
+    return len(row.text) if row.text is not None else sum(map(len, row.tokens))

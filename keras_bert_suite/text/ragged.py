@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-__all__ = ["Ragged", "row_positions"]
+__all__ = ["Ragged", "row_offsets", "row_positions"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -52,7 +52,7 @@ class Ragged:
         """
         rows = np.arange(len(self))[rows]
         lengths = self.lengths[rows]
-        return Ragged(self._gather(rows, lengths), _splits(lengths), self.second_starts[rows], self.pad_token_id)
+        return Ragged(self._gather(rows, lengths), row_offsets(lengths), self.second_starts[rows], self.pad_token_id)
 
     def pad(self, rows=None, length=None, pad_to_multiple_of=None):
         """Pad some rows to one rectangle.
@@ -109,11 +109,12 @@ def row_positions(starts, lengths):
     >>> row_positions(np.array([5, 0]), np.array([2, 3])).tolist()
     [5, 6, 0, 1, 2]
     """
-    splits = _splits(lengths)
+    splits = row_offsets(lengths)
     return np.repeat(starts - splits[:-1], lengths) + np.arange(splits[-1])
 
 
-def _splits(lengths):
+def row_offsets(lengths):
+    """Return where rows of these lengths begin and end when they follow one another: int64 `(R + 1,)`."""
     splits = np.zeros(len(lengths) + 1, np.int64)
     np.cumsum(lengths, out=splits[1:])
     return splits

@@ -6,7 +6,7 @@ import numpy as np
 
 from keras_bert_suite.errors import check_positive_int
 from keras_bert_suite.text.frame import Frame
-from keras_bert_suite.text.ragged import Ragged, row_positions
+from keras_bert_suite.text.ragged import Ragged, row_offsets, row_positions
 
 __all__ = ["Windows", "encode_windows"]
 
@@ -99,14 +99,14 @@ def encode_windows(tokenizer, texts, questions=None, *, max_length, stride):
     starts = row_positions(np.zeros_like(counts), counts) * steps[rows]  # in tokens of its text
     kept = np.minimum(lengths[rows] - starts, rooms[rows])
     tokens = row_positions(offsets[rows] + starts, kept)
-    sides = [(token_ids[tokens], _offsets(kept))]
+    sides = [(token_ids[tokens], row_offsets(kept))]
     places = [(tokens, sides[0][1])]
     kept = [kept]
     if paired:
         before = question_lengths[rows]
         asked = question_ids[row_positions(question_offsets[rows], before)]
-        sides.insert(0, (asked, _offsets(before)))
-        places.insert(0, (np.full(len(asked), -1), _offsets(before)))
+        sides.insert(0, (asked, row_offsets(before)))
+        places.insert(0, (np.full(len(asked), -1), row_offsets(before)))
         kept.insert(0, before)
     frame = tokenizer.frame
     nowhere = Frame(*(tuple((-1,) * len(part) for part in parts) for parts in (frame.single, frame.pair)), 0)
@@ -117,7 +117,3 @@ def encode_windows(tokenizer, texts, questions=None, *, max_length, stride):
         offsets,
         spans,
     )
-
-
-def _offsets(lengths):
-    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)

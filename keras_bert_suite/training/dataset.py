@@ -46,8 +46,7 @@ def fixed_shape(encoded, batch):
     Returns:
         dict of int32 `(size, length)`.
     """
-    filler = np.full(batch.size - len(batch.rows), batch.rows[0])
-    return encoded.pad(np.concatenate([batch.rows, filler]).astype("int64"), length=batch.length)
+    return encoded.pad(batch.filled(), length=batch.length)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -268,7 +267,7 @@ class BucketedDataset(TextDataset):
 
     def _placed(self, planned, targets, weights):
         """Return targets `(B, ...)` and float32 weights `(B,)`; of tokens `(B, T, ...)` and `(B, T)`."""
-        rows = np.pad(planned.rows, (0, planned.size - len(planned.rows)), constant_values=planned.rows[0])
+        rows = planned.filled()
         counts = np.ones(len(rows), "float32") if weights is None else weights[rows]
         counts = np.where(np.arange(planned.size) < len(planned.rows), counts, 0).astype("float32")
         if not isinstance(targets, TokenTargets):

@@ -28,7 +28,7 @@ class FeatureDataset(BucketedDataset):
         return {**super()._settings(), "features": hashlib.sha256(sample.tobytes()).hexdigest()}
 
     def _inputs(self, planned):
-        rows = np.pad(planned.rows, (0, planned.size - len(planned.rows)), constant_values=planned.rows[0])
+        rows = planned.filled()
         lengths = self.encoded.lengths[rows]
         mask = np.arange(planned.length) < lengths[:, None]
         values = np.zeros((*mask.shape, *self.features.shape[1:]), "float32")

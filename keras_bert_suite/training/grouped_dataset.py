@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_bert_suite.training.dataset import BucketedDataset, fixed_shape
+from keras_bert_suite.training.dataset import BucketedDataset
 
 __all__ = ["GroupedDataset"]
 
@@ -43,10 +43,7 @@ class GroupedDataset(BucketedDataset):
 
     def _inputs(self, planned):
         """Return dict of int32 `(B, C, T)`."""
-        rows = (planned.rows[:, None] * self.group_size + np.arange(self.group_size)).reshape(-1)
-        texts = planned._replace(rows=rows, size=planned.size * self.group_size)
-        if planned.size > len(planned.rows):  # whole groups fill the places left
-            filler = np.resize(rows[: self.group_size], texts.size - len(rows))
-            texts = texts._replace(rows=np.concatenate([rows, filler]))
+        rows = (planned.filled()[:, None] * self.group_size + np.arange(self.group_size)).reshape(-1)
         shape = (planned.size, self.group_size, planned.length)
-        return {name: array.reshape(shape) for name, array in fixed_shape(self.encoded, texts).items()}
+        arrays = self.encoded.pad(rows, length=planned.length)
+        return {name: array.reshape(shape) for name, array in arrays.items()}

@@ -74,10 +74,7 @@ class MixedDataset(keras.utils.PyDataset):
         for number in order.tolist():
             steps.append((number, *plan[number][turns[number]]))
             turns[number] += 1
-        drawn = _Drawn(self, steps)
-        drawn.part_lengths()
-        drawn.leave_out(step)
-        return drawn
+        return _Drawn(self, steps, step)
 
     def fingerprint(self):
         """As in `TextDataset`."""
@@ -104,13 +101,15 @@ def _by_output(name, targets, weights):
 
 
 class _Drawn(keras.utils.PyDataset):
-    """The batches of an epoch: of each the number of its data set, and the epoch and the batch there."""
+    """The batches of an epoch from one on: of each the number of its data set, and the epoch and the batch there."""
 
-    def __init__(self, mixed, steps):
+    def __init__(self, mixed, steps, first):
         super().__init__(mixed.workers, mixed.use_multiprocessing, mixed.max_queue_size)
         self._mixed = mixed
         self._steps = steps
         self._epochs = {}
+        self._part_lengths()
+        del steps[:first]
 
     def __len__(self):
         return len(self._steps)
@@ -124,13 +123,9 @@ class _Drawn(keras.utils.PyDataset):
             self._epochs[number, epoch] = list(self._mixed.datasets.values())[number].starting_at(epoch)
         return self._epochs[number, epoch]
 
-    def part_lengths(self):
+    def _part_lengths(self):
         """Make the first two batches differ in length, if any do: as in `BucketedDataset`, for TensorFlow."""
         lengths = [self._epoch(number, epoch).length_of(batch) for number, epoch, batch in self._steps]
         other = next((index for index, length in enumerate(lengths) if length != lengths[0]), None)
         if other is not None:
             self._steps[1], self._steps[other] = self._steps[other], self._steps[1]
-
-    def leave_out(self, count):
-        """Drop the first batches: they are trained."""
-        self._steps = self._steps[count:]
