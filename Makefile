@@ -5,10 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 DATA ?=
-HOST_TESTS := tests/text tests/data tests/reports
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-all demo test test-tensorflow test-jax test-torch test-host test-slow lint format bench clean
+.PHONY: help setup setup-all demo test test-tensorflow test-jax test-torch test-slow lint format bench clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -22,24 +21,21 @@ demo: setup  ## Fine-tune, score and export a real BERT (DATA=dir: on your train
 
 test: setup-all  ## Run the tests, once per backend, each in its own process, two at a time
 	$(BIN)/ruff check .
-	$(MAKE) --no-print-directory --jobs=2 test-tensorflow test-jax test-torch test-host
+	$(MAKE) --no-print-directory --jobs=2 test-torch test-jax test-tensorflow
 
-test-tensorflow:
-	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest -q -m "not slow" $(HOST_TESTS:%=--ignore=%)
-
-test-host:  # what no backend has a part in
-	$(BIN)/python -m pytest -q -m "not slow" $(HOST_TESTS)
+test-torch:  # and what no backend has a part in; threads that wait busily hinder the process beside this one
+	KERAS_BACKEND=torch OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m "not slow"
 
 test-jax:
 	KERAS_BACKEND=jax $(BIN)/python -m pytest -q -m "per_backend and not slow"
 
-test-torch:  # threads that wait for each other busily only hinder the process beside this one
-	KERAS_BACKEND=torch OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m "per_backend and not slow"
+test-tensorflow:
+	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest -q -m "per_backend and not slow"
 
 test-slow: setup-all  ## Run the checks that take minutes
-	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest -q -m slow
+	KERAS_BACKEND=torch $(BIN)/python -m pytest -q -m slow
 	KERAS_BACKEND=jax $(BIN)/python -m pytest -q -m "per_backend and slow"
-	KERAS_BACKEND=torch $(BIN)/python -m pytest -q -m "per_backend and slow"
+	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest -q -m "per_backend and slow"
 
 lint: setup-all  ## Check style and formatting
 	$(BIN)/ruff check .

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import keras_bert_suite
+from tests.support.selection import slow_to_compile
 
 PACKAGE = Path(keras_bert_suite.__file__).parent
 BACKENDS = {"tensorflow", "jax", "torch", "keras"}
@@ -148,6 +149,7 @@ def test_public_names():
         keras_bert_suite.nothing  # noqa: B018
 
 
+@slow_to_compile
 @pytest.mark.per_backend
 def test_examples_in_docstrings_run():
     import numpy as np

@@ -18,6 +18,7 @@ from tests.support.families import (
     outside_both,
     predict,
 )
+from tests.support.selection import slow_to_compile
 
 TOLERANCE = 1e-5
 
@@ -37,6 +38,7 @@ def test_encoders(variant, tmp_path):
     check_opens_there(theirs, tmp_path / "ours")
 
 
+@slow_to_compile
 @pytest.mark.parametrize(("variant", "head"), CASES)
 def test_heads(variant, head, tmp_path, caplog):
     theirs = make_model(variant, class_ending(head))
@@ -93,6 +95,7 @@ def test_both_heads_of_pretraining(variant, tmp_path):
         assert difference(ours, logits, inputs["padding_mask"]) <= TOLERANCE
 
 
+@slow_to_compile
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_keras_files_and_parameters(variant, tmp_path):
     theirs = make_model(variant, "ForMaskedLM")

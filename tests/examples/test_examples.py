@@ -5,14 +5,22 @@ import subprocess
 import sys
 from pathlib import Path
 
+import keras
 import pytest
 
 import keras_bert_suite as kbs
+from tests.support.selection import rarely_all
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 SCRIPTS = sorted(path.name for path in EXAMPLES.glob("*.py"))
 OPTIONS = {"finetune_classifier.py": [[], ["--output", "saved"]], "keras_script_pydataset.py": [[], ["--own"]]}
 RUNS = [(script, options) for script in SCRIPTS for options in OPTIONS.get(script, [[]])]
+#: What each backend runs every time.
+ALWAYS = {
+    "tensorflow": ["finetune_classifier.py", "keras_script_tfdata.py"],
+    "jax": ["keras_script_pydataset.py"],
+    "torch": ["finetune_classifier.py --output saved", "keras_script_numpy.py", "keras_script_pydataset.py --own"],
+}
 
 pytestmark = pytest.mark.per_backend
 
@@ -42,8 +50,11 @@ def model(tmp_path_factory):
     return directory
 
 
-@pytest.mark.parametrize(("script", "options"), RUNS, ids=[" ".join([script, *options]) for script, options in RUNS])
-def test_runs(script, options, model, data, tmp_path):
+@pytest.mark.parametrize(
+    "run", rarely_all([" ".join([script, *options]) for script, options in RUNS], *ALWAYS[keras.backend.backend()])
+)
+def test_runs(run, model, data, tmp_path):
+    script, *options = run.split()
     if "tfdata" in script:
         pytest.importorskip("tensorflow")
     command = [sys.executable, EXAMPLES / script, "--model", model, "--data", data, "--epochs", "1", *options]

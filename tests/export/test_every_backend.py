@@ -28,6 +28,7 @@ def test_every_format_is_written_and_equals_keras(exported):
     assert sorted(path.name for path in directory.parent.iterdir()) == [directory.name]
 
 
+@pytest.mark.slow
 def test_a_mixed_precision_model_of_pairs(exported_pairs):
     _, report = exported_pairs
     assert report.passed

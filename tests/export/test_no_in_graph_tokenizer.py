@@ -9,7 +9,7 @@ from keras_bert_suite.config import EncoderConfig  # noqa: E402
 from keras_bert_suite.text import BytePairTokenizer  # noqa: E402
 from tests.text.small_models import byte_pair  # noqa: E402
 
-pytestmark = pytest.mark.tensorflow
+pytestmark = [pytest.mark.tensorflow, pytest.mark.per_backend]
 
 
 def test_byte_pair_saved_model_takes_ids(tmp_path):

@@ -15,13 +15,14 @@ from keras_bert_suite.models import (
 )
 from tests.models.tiny_families import FAMILIES, HEADS, UNSEEN, call, tiny_config, tiny_family, tiny_inputs
 from tests.support.layer_checks import check_saving, global_policy, numpy_of
+from tests.support.selection import rarely_all, slow_to_compile
 
 each_family = pytest.mark.parametrize("family", FAMILIES)
 #: XLM-R and CamemBERT are RoBERTa's graph: what takes long is done once for the three.
-each_graph = pytest.mark.parametrize("family", [name for name in FAMILIES if name not in ("xlm-roberta", "camembert")])
+GRAPHS = [name for name in FAMILIES if name not in ("xlm-roberta", "camembert")]
 
 
-@each_graph
+@pytest.mark.parametrize("family", rarely_all(GRAPHS, "bert", "modernbert"))
 def test_fit_lowers_the_loss(family):
     """In mixed precision, and compiled wherever Keras compiles by itself."""
     keras.utils.set_random_seed(0)
@@ -108,6 +109,7 @@ def test_a_batch_longer_than_max_length(family):
     assert np.isfinite(longest["sequence_output"]).all()
 
 
+@slow_to_compile
 @pytest.mark.parametrize("head", HEADS)
 def test_find_encoder_and_config_of_every_model(head, tmp_path):
     """Flat, with inputs of their own, or nested; as built, loaded or cloned."""
@@ -184,6 +186,7 @@ def test_multiple_choice_takes_any_number_of_choices(family):
         np.testing.assert_allclose(some, logits[:, choices], rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_multiple_choice_is_trained_on_different_numbers_of_choices():
     keras.utils.set_random_seed(0)
     model = build_multiple_choice(tiny_family("bert"), dropout_rate=0.0)

@@ -234,6 +234,7 @@ print("losses", found)
 """
 
 
+@pytest.mark.slow
 def test_distribution_gives_the_losses_of_one_device():
     if keras.backend.backend() not in ("tensorflow", "jax"):
         pytest.skip("Keras has no distribution on torch")

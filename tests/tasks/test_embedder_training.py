@@ -12,6 +12,7 @@ from keras_bert_suite.models import build_text_embedder, build_text_groups
 from keras_bert_suite.tasks import TextEmbedder
 from keras_bert_suite.tasks.registry import open_task
 from tests.support.layer_checks import numpy_of
+from tests.support.selection import slow_to_compile
 from tests.tasks.small import CONFIG, VOCABULARY, examples
 
 TEXTS, LABELS = examples(72, seed=5)
@@ -128,7 +129,12 @@ def test_what_was_trained_opens_there(tmp_path):
 
 @pytest.mark.parametrize(
     ("rows", "scores", "loss"),
-    [(PAIRS, None, None), (TRIPLETS, None, None), (TRIPLETS, None, "triplet"), (SCORED, SCORES, None)],
+    [
+        (PAIRS, None, None),
+        pytest.param(TRIPLETS, None, None, marks=pytest.mark.slow),
+        pytest.param(TRIPLETS, None, "triplet", marks=pytest.mark.slow),
+        (SCORED, SCORES, None),
+    ],
 )
 def test_texts_of_one_label_come_nearer(rows, scores, loss):
     embedder = small_embedder(dropout_rate=0.1)
@@ -188,6 +194,7 @@ def test_validation_patience_and_resuming(tmp_path):
     np.testing.assert_array_equal(again.encode(TEXTS), vectors)
 
 
+@slow_to_compile
 @pytest.mark.slow
 @pytest.mark.parametrize("recipe", [{"lora_rank": 2}, {"frozen_blocks": 1}, {"gradual_unfreezing": True}])
 def test_recipes_reach_the_encoder(recipe):

@@ -6,6 +6,7 @@ import pytest
 
 import keras_bert_suite as kbs
 from tests.support.layer_checks import numpy_of
+from tests.support.selection import slow_to_compile
 from tests.tasks.small import examples, small_classifier
 
 # One length and one batch size, so that each fit is compiled once.
@@ -42,6 +43,7 @@ def test_the_same_seed_gives_the_same_weights_bit_for_bit(encoder_directory):
     assert not same(trained_from(encoder_directory, 10, seed=4), first)
 
 
+@slow_to_compile
 def test_without_a_seed_the_global_one_governs(encoder_directory):
     first = trained_from(encoder_directory, 10)
     assert same(trained_from(encoder_directory, 10), first)

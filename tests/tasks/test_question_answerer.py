@@ -17,6 +17,7 @@ from keras_bert_suite.tasks.question_answerer import QuestionAnswerer
 from keras_bert_suite.text import encode_windows
 from keras_bert_suite.training import Recipe, SpanAccuracy, SpanLoss
 from tests.support.families import make_inputs, make_model, torch, transformers
+from tests.support.selection import slow_to_compile
 
 NAMES = ["ann", "bob", "zoe", "cafe", "甲"]
 TOWNS = ["rome", "oslo", "lima", "bern"]
@@ -331,6 +332,7 @@ def test_the_report_has_the_worst_answers_first():
             assert kind in ("true", "predicted")
 
 
+@slow_to_compile
 def test_training_only_on_answered_questions_always_answers(tmp_path):
     answerer = small_answerer()
     answerer.fit(examples(16, impossible=False), epochs=1, batch_size=16, verbose=0)
