@@ -1,15 +1,14 @@
 """Keras layers of encoders and heads: tensors in, tensors out, one idea a file."""
 
-from keras_bert_suite.layers.choices import FoldChoices, UnfoldChoices
 from keras_bert_suite.layers.crf import CRF, Viterbi
 from keras_bert_suite.layers.embeddings import Embeddings
 from keras_bert_suite.layers.encoder_block import EncoderBlock
 from keras_bert_suite.layers.encoder_record import EncoderRecord
 from keras_bert_suite.layers.feed_forward import FeedForward
+from keras_bert_suite.layers.fold import Fold, Unfold
 from keras_bert_suite.layers.layer_mix import LayerMix
 from keras_bert_suite.layers.packed_mask import PackedMask
 from keras_bert_suite.layers.packed_mean import PackedMean
-from keras_bert_suite.layers.places import FoldPlaces, UnfoldPlaces
 from keras_bert_suite.layers.pooler import Pooler
 from keras_bert_suite.layers.pooling import Pooling
 from keras_bert_suite.layers.pre_norm_block import PreNormBlock
@@ -25,8 +24,7 @@ __all__ = [
     "EncoderBlock",
     "EncoderRecord",
     "FeedForward",
-    "FoldChoices",
-    "FoldPlaces",
+    "Fold",
     "LayerMix",
     "PackedMask",
     "PackedMean",
@@ -37,8 +35,7 @@ __all__ = [
     "TakePositions",
     "TokenPositions",
     "Transform",
-    "UnfoldChoices",
-    "UnfoldPlaces",
+    "Unfold",
     "Verbalizer",
     "Viterbi",
     "VocabularyLogits",

@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_bert_suite.layers import FoldChoices, UnfoldChoices
+from keras_bert_suite.layers import Fold, Unfold
 from keras_bert_suite.models.encoder import encoder_config, token_inputs
 from keras_bert_suite.models.features import first_given, head_dropout, output_dense, pooled_output, text_features
 
@@ -40,7 +40,7 @@ def build_multiple_choice(encoder, dropout_rate=None):
     scorer = keras.Model(encoder.input, score(features), name="scorer")
 
     inputs = token_inputs(None)
-    rows = {name: FoldChoices(name=f"fold_{name}")(ids) for name, ids in inputs.items()}
-    logits = UnfoldChoices(dtype="float32", name="unfold")(scorer(rows), ids=inputs["token_ids"])
+    rows = {name: Fold(name=f"fold_{name}")(ids) for name, ids in inputs.items()}
+    logits = Unfold(dtype="float32", name="unfold")(scorer(rows), folded=inputs["token_ids"])  # (B, C, 1)
 
-    return keras.Model(inputs, logits, name="multiple_choice")
+    return keras.Model(inputs, keras.ops.squeeze(logits, -1), name="multiple_choice")

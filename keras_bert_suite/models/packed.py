@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_bert_suite.layers import FoldPlaces, PackedMask, PackedMean, Pooler, Pooling, TakePositions, UnfoldPlaces
+from keras_bert_suite.layers import Fold, PackedMask, PackedMean, Pooler, Pooling, TakePositions, Unfold
 from keras_bert_suite.models.encoder import connect_encoder, find_record
 
 __all__ = ["build_packed", "can_pack"]
@@ -62,10 +62,10 @@ def build_packed(model):
         features = mean(sequence_output, sequence_ids=inputs["sequence_ids"], positions=positions)
     else:
         features = TakePositions(dtype=dtype, name="take_first")(sequence_output, positions=positions)
-    features = FoldPlaces(dtype=dtype, name="fold_places")(features)  # (B * P, D)
+    features = Fold(dtype=dtype, name="fold_places")(features)  # (B * P, D)
     if isinstance(source, Pooler):
         features = keras.layers.Reshape((1, -1), dtype=dtype, name="one_token")(features)
-    outputs = UnfoldPlaces(dtype="float32", name="unfold_places")(head.call(features), positions=positions)
+    outputs = Unfold(dtype="float32", name="unfold_places")(head.call(features), folded=positions)
 
     return keras.Model(inputs, outputs, name=model.name)  # (B, P, L)
 

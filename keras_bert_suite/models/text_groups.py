@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_bert_suite.layers import FoldChoices, UnfoldPlaces
+from keras_bert_suite.layers import Fold, Unfold
 from keras_bert_suite.models.encoder import token_inputs
 
 __all__ = ["build_text_groups"]
@@ -31,8 +31,7 @@ def build_text_groups(embedder):
     Source: Reimers and Gurevych 2019, section 3.
     """
     inputs = token_inputs(None)
-    rows = {name: FoldChoices(name=f"fold_{name}")(ids) for name, ids in inputs.items()}
-    first_tokens = inputs["token_ids"][:, :, 0]  # (B, C); only its shape counts
-    vectors = UnfoldPlaces(dtype="float32", name="unfold")(embedder(rows), positions=first_tokens)
+    rows = {name: Fold(name=f"fold_{name}")(ids) for name, ids in inputs.items()}
+    vectors = Unfold(dtype="float32", name="unfold")(embedder(rows), folded=inputs["token_ids"])
 
     return keras.Model(inputs, vectors, name="text_groups")

@@ -13,14 +13,14 @@ from keras_bert_suite.layers import (
     EncoderBlock,
     EncoderRecord,
     FeedForward,
-    FoldChoices,
+    Fold,
     Pooler,
     Pooling,
     PreNormBlock,
     SelfAttention,
     TakePositions,
     Transform,
-    UnfoldChoices,
+    Unfold,
     VocabularyLogits,
 )
 from tests.support.golden import GOLDEN_ACTIVATIONS, layers_golden, load_golden
@@ -461,21 +461,23 @@ def test_take_positions(tmp_path):
     check_layer(TakePositions, {}, {"hidden_states": hidden_states, "positions": positions}, {}, expected, tmp_path)
 
 
-def test_fold_choices(tmp_path):
+def test_fold(tmp_path):
     ids = np.random.default_rng(0).integers(0, 31, (3, 4, 5)).astype("int32")
-    check_layer(FoldChoices, {}, {"ids": ids}, {}, ids.reshape(12, 5), tmp_path, mixed_dtype="int32")
+    check_layer(Fold, {}, {"values": ids}, {}, ids.reshape(12, 5), tmp_path, mixed_dtype="int32")
+    features = ids.astype("float32")
+    (tmp_path / "features").mkdir()
+    check_layer(Fold, {}, {"values": features}, {}, features.reshape(12, 5), tmp_path / "features")
 
 
-def test_unfold_choices(tmp_path):
-    scores = np.random.default_rng(0).normal(size=(12, 1)).astype("float32")
-    inputs = {"scores": scores, "ids": np.zeros((3, 4, 5), "int32")}
-    check_layer(UnfoldChoices, {}, inputs, {}, scores.reshape(3, 4), tmp_path, open_shape=(None, None))
+def test_unfold(tmp_path):
+    rows = np.random.default_rng(0).normal(size=(12, 2)).astype("float32")
+    inputs = {"rows": rows, "folded": np.zeros((3, 4, 5), "int32")}
+    check_layer(Unfold, {}, inputs, {}, rows.reshape(3, 4, 2), tmp_path, open_shape=(None, None, 2))
 
 
-def test_folded_choices_are_unfolded_in_their_order():
-    ids = np.arange(3 * 4 * 5).reshape(3, 4, 5).astype("int32")
-    first = keras.ops.cast(FoldChoices()(ids)[:, :1], "float32")
-    np.testing.assert_array_equal(numpy_of(UnfoldChoices()(first, ids=ids)), ids[..., 0])
+def test_what_is_folded_is_unfolded_in_its_order():
+    values = np.arange(3 * 4 * 5).reshape(3, 4, 5).astype("float32")
+    np.testing.assert_array_equal(numpy_of(Unfold()(Fold()(values), folded=values)), values)
 
 
 def test_every_layer_is_tested_here():

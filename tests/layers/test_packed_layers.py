@@ -7,12 +7,10 @@ import pytest
 from keras_bert_suite.layers import (
     Embeddings,
     EncoderBlock,
-    FoldPlaces,
     PackedMask,
     PackedMean,
     PreNormBlock,
     SelfAttention,
-    UnfoldPlaces,
 )
 from tests.support.layer_checks import check_layer, numpy_of
 
@@ -42,15 +40,6 @@ def test_packed_mean(tmp_path):
         "positions": np.array([[0, 3, 0, 0], [0, 2, 5, 0]], "int32"),
     }
     check_layer(PackedMean, {}, inputs, {}, expected, tmp_path)
-
-
-def test_places(tmp_path):
-    features = RNG.normal(size=(2, 4, 5)).astype("float32")
-    positions = np.zeros((2, 4), "int32")
-    (tmp_path / "fold").mkdir()
-    check_layer(FoldPlaces, {}, {"features": features}, {}, features.reshape(8, 5), tmp_path / "fold")
-    inputs = {"outputs": features.reshape(8, 5), "positions": positions}
-    check_layer(UnfoldPlaces, {}, inputs, {}, features, tmp_path, open_shape=(None, None, 5))
 
 
 def apart(layer):
