@@ -25,7 +25,8 @@ class Embeddings(SuiteLayer):
         embedding_dim: optional int. Width of the tables, where a dense layer
             then brings them to `hidden_dim`. Defaults to `hidden_dim`, without that layer.
         positions: str, as in `EncoderConfig`. Defaults to `"learned"`.
-        pad_token_id: int. The id that `positions="after_padding"` does not count. Defaults to 0.
+        pad_token_id: int. The id of padding: its row of the token table is not
+            trained, and `positions="after_padding"` does not count it. Defaults to 0.
         layer_norm_epsilon: float. Defaults to 1e-12.
         norm_bias: bool. Whether the norm has a bias. Defaults to True.
         dropout_rate: float in [0, 1). Defaults to 0.1.
@@ -147,14 +148,15 @@ class Embeddings(SuiteLayer):
                 f"Embeddings: a sequence must have at most max_length tokens. Received: {length} tokens, "
                 f"max_length={self.max_length}. Truncate the texts when they are tokenized."
             )
-        hidden_states = _rows(self.token, token_ids, training)  # (B, T, E)
+        hidden_states = _rows(self.token, token_ids, training, self.pad_token_id)  # (B, T, E)
         if self.segment is not None:
             if self.num_segments == 1:  # Keras on PyTorch tries a model out on ones before it trains it
                 segment_ids = ops.zeros_like(segment_ids)
             hidden_states = hidden_states + _rows(self.segment, segment_ids, training)
         if self.position is not None:
             position_rows = self._position_rows(token_ids, position_ids, length)
-            hidden_states = hidden_states + _rows(self.position, position_rows, training)
+            unplaced = self.pad_token_id if self.positions == "after_padding" else None
+            hidden_states = hidden_states + _rows(self.position, position_rows, training, unplaced)
         hidden_states = self.dropout(self.norm(hidden_states), training=training)
         return hidden_states if self.projection is None else self.projection(hidden_states)
 
@@ -179,13 +181,21 @@ class Embeddings(SuiteLayer):
         return keras.KerasTensor(shape, dtype=self.compute_dtype)
 
 
-def _rows(table, ids, training):
+def _rows(table, ids, training, padding_id=None):
+    """Look up rows of a table; that of padding is not trained, as in the tables of PyTorch."""
+    rows = _trainable_rows(table, ids) if training else table(ids)
+    if not training or padding_id is None:
+        return rows
+    return ops.where(ops.equal(ids, padding_id)[..., None], ops.stop_gradient(rows), rows)
+
+
+def _trainable_rows(table, ids):
     """Look up rows of a table. On TensorFlow their gradient is made dense.
 
     It would come as one slice for each id, and where ids repeat, clipping and
     Adam would square the slices one by one in the place of their sum.
     """
-    if not training or keras.backend.backend() != "tensorflow":
+    if keras.backend.backend() != "tensorflow":
         return table(ids)
     import tensorflow as tf
 

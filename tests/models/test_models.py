@@ -61,7 +61,7 @@ def test_fit_and_predict(policy, jit_compile):
         jit_compile=jit_compile,
     )
     losses = model.fit(inputs, np.array([0, 1, 2, 3]), epochs=12, verbose=0).history["loss"]
-    assert losses[-1] < losses[0]
+    assert np.mean(losses[-6:]) < np.mean(losses[:3])  # with dropout, no two of them tell
     logits = model.predict(inputs, verbose=0)
     assert logits.dtype == np.float32
     assert np.isfinite(logits).all()
