@@ -140,7 +140,7 @@ class TensorBoardLog(keras.callbacks.Callback):
         optimizer = self.model.optimizer
         self._accumulation = getattr(optimizer, "gradient_accumulation_steps", None) or 1
         self._execution = self.model.steps_per_execution
-        self._updates = int(optimizer.iterations)
+        self._updates = int(keras.ops.convert_to_numpy(optimizer.iterations))
         if self._started is None:
             self._started = self._updates
         self._first, self._done = None, 0

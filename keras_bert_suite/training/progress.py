@@ -36,7 +36,7 @@ def learning_rate_by_batch(optimizer):
         rate = current_learning_rate(optimizer)
         return lambda batches: rate
     # Keras counts batches for the schedule, and updates in `iterations`.
-    trained = int(optimizer.iterations) * (optimizer.gradient_accumulation_steps or 1)
+    trained = int(keras.ops.convert_to_numpy(optimizer.iterations)) * (optimizer.gradient_accumulation_steps or 1)
     return lambda batches: float(keras.ops.convert_to_numpy(schedule(trained + batches)))
 
 

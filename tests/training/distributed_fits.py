@@ -93,6 +93,9 @@ def build(case, distribution):
 
 def fit(case):
     with distribute(case["strategy"], **case.get("options", {})) as distribution:
+        if case.get("task"):
+            classifier = kbs.TextClassifier.from_pretrained(case["directory"])
+            return classifier.fit(*tiny_texts(29), epochs=1, batch_size=8, seed=1, verbose=0, packing=False).history
         model, fresh = build(case, distribution)
         if case.get("different_data"):
             distribution.dataset(data(case, order_seed=distribution.process_index))

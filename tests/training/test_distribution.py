@@ -1,11 +1,5 @@
 """Two and four devices, and two processes, train to the same weights as one; what cannot be is refused or ends."""
 
-import json
-import os
-import socket
-import subprocess
-import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -17,79 +11,10 @@ from keras_bert_suite.training import BucketedDataset
 from keras_bert_suite.training.distribution import current_distribution, distribute
 from keras_bert_suite.training.distribution.shares import SharedDataset, share_rows
 from tests.support.tiny import tiny_classifier, tiny_texts, tiny_tokenizer
+from tests.training.launching import BACKEND, finish, free_ports, on_devices, start, two_processes
 
-BACKEND = keras.backend.backend()
 SCRIPT = Path(__file__).with_name("distributed_fits.py")
-ROOT = SCRIPT.parents[2]
-FEW_PASSES = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 not_torch = pytest.mark.skipif(BACKEND == "torch", reason="PyTorch has one device a process")
-
-
-# Subprocesses
-
-
-def start(cases, environment=None, devices=4):
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(ROOT),
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices} {FEW_PASSES}",
-        "OMP_NUM_THREADS": "1",
-        **(environment or {}),
-    }
-    # Files, as a pipe that nobody reads stops a process.
-    out, err = (tempfile.TemporaryFile("w+") for _ in range(2))  # noqa: SIM115
-    process = subprocess.Popen(
-        [sys.executable, str(SCRIPT), json.dumps(cases)], env=environment, cwd=ROOT, stdout=out, stderr=err
-    )
-    return process, out, err
-
-
-def finish(processes, timeout=240):
-    """Return, for each process, what it found, its exit status, and its standard error."""
-    ended = []
-    try:
-        for process, out, err in processes:
-            status = process.wait(timeout)
-            out.seek(0), err.seek(0)
-            found = [json.loads(line[6:]) for line in out if line.startswith("FOUND ")]
-            ended.append((found, status, err.read()))
-    finally:
-        for process, out, err in processes:
-            process.kill()
-            process.wait()
-            out.close(), err.close()
-    return ended
-
-
-def free_ports(count):
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
-
-
-def two_processes(cases):
-    """Run the cases in two processes that know of each other, as their launchers would start them."""
-    ports = free_ports(2)
-    processes = []
-    for index in range(2):
-        if BACKEND == "tensorflow":
-            workers = [f"127.0.0.1:{port}" for port in ports]
-            config = {"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}}
-            environment = {"TF_CONFIG": json.dumps(config)}
-        elif BACKEND == "jax":
-            names = ("JOB_ADDRESSES", "NUM_PROCESSES", "PROCESS_ID")
-            values = (f"127.0.0.1:{ports[0]}", "2", str(index))
-            environment = {f"KERAS_DISTRIBUTION_{name}": value for name, value in zip(names, values, strict=True)}
-        else:
-            environment = {"RANK": str(index), "LOCAL_RANK": str(index), "WORLD_SIZE": "2"}
-            environment |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(ports[0])}
-        processes.append(start(cases, environment, devices=1))
-    return processes
 
 
 def results(cases):
@@ -98,7 +23,7 @@ def results(cases):
     for name, case in cases.items():
         count = len(case.get("options", {}).get("devices", "1"))
         groups.setdefault(count if BACKEND == "tensorflow" else None, []).append(name)
-    ended = finish([start([cases[name] for name in names]) for names in groups.values()])
+    ended = finish([start(SCRIPT, [cases[name] for name in names]) for names in groups.values()])
     for _, status, err in ended:
         assert status == 0, err[-3000:]
     return {
@@ -117,11 +42,6 @@ def assert_equal_training(found, expected):
 # Several devices of one process
 
 
-def on_devices(strategy, count, **options):
-    names = [f"{'CPU' if BACKEND == 'tensorflow' else 'cpu'}:{index}" for index in range(count)]
-    return {"strategy": strategy, "options": {"devices": names, **options}, "logical_devices": 4}
-
-
 @pytest.fixture(scope="module")
 def on_logical_devices(tmp_path_factory):
     directory = tmp_path_factory.mktemp("saved") / "classifier"
@@ -136,6 +56,8 @@ def on_logical_devices(tmp_path_factory):
         "adamw one": {**on_devices("data-parallel", 1), "optimizer": "adamw"},
         "adamw two": {**on_devices("data-parallel", 2), "optimizer": "adamw"},
         "loaded": {**on_devices("data-parallel", 2), "directory": str(directory)},
+        "task one": {"strategy": None, "directory": str(directory), "task": True},
+        "task two": {**on_devices("data-parallel", 2), "directory": str(directory), "task": True},
         "batch": {**on_devices("data-parallel", 4), "batch_size": 6, **refused},
     }
     if BACKEND == "jax":
@@ -170,6 +92,12 @@ def test_a_checkpoint_is_loaded_into_place(on_logical_devices):
     expected = "MirroredVariable" if BACKEND == "tensorflow" else "'batch': 2"
     assert expected in on_logical_devices["loaded"]["placement"]
     assert_equal_training(on_logical_devices["loaded"], on_logical_devices["one"])
+
+
+@not_torch
+def test_a_task_spreads_itself(on_logical_devices):
+    found, expected = on_logical_devices["task two"], on_logical_devices["task one"]
+    np.testing.assert_allclose(found["loss"], expected["loss"], rtol=1e-5)
 
 
 @not_torch
@@ -215,15 +143,17 @@ def in_processes(tmp_path_factory):
         {**shared, "die": 1, "die_epoch": 1, "epochs": 3, "states": str(tmp_path_factory.mktemp("states"))},
     ]
     one = {"strategy": "data-parallel", "options": {}} if BACKEND != "torch" else {"strategy": None}
-    alone = start([{"strategy": None, "validate": True}, {**one, "optimizer": "clipped", "epochs": 1}], devices=1)
+    alone = start(
+        SCRIPT, [{"strategy": None, "validate": True}, {**one, "optimizer": "clipped", "epochs": 1}], devices=1
+    )
     (expected, status, err) = finish([alone])[0]
     assert status == 0, err[-3000:]
     began = time.monotonic()
-    ended = finish(two_processes(cases))
+    ended = finish(two_processes(SCRIPT, cases))
     seconds = time.monotonic() - began
     again = {name: value for name, value in cases[-1].items() if name != "die"}
     unkilled = {**again, "states": str(tmp_path_factory.mktemp("states"))}
-    return expected, ended, seconds, finish(two_processes([again, unkilled]))
+    return expected, ended, seconds, finish(two_processes(SCRIPT, [again, unkilled]))
 
 
 def test_two_processes_train_as_one(in_processes):
@@ -336,6 +266,22 @@ def test_the_mean_of_the_shares_is_the_mean_of_the_batch(num_shares, real, weigh
     whole = np.zeros(12)
     np.add.at(whole, rows, parts)
     np.testing.assert_allclose(whole[weights > 0], 1, rtol=1e-6)
+
+
+@pytest.mark.parametrize("num_shares", [1, 2, 3])
+def test_each_output_has_its_own_mean(num_shares):
+    rng = np.random.default_rng(num_shares)
+    weights = {"a": np.ones((11,)), "b": rng.integers(0, 4, (11, 5)).astype("float64"), "c": np.zeros(11)}
+    losses = {name: rng.normal(size=array.shape) for name, array in weights.items()}
+    dataset = SharedDataset(Batches((np.arange(11), losses, weights)), num_shares)
+    _, shared_losses, shared = dataset[0]
+    for name, array in weights.items():
+        each, parts = (part[name].reshape(num_shares, -1) for part in (shared_losses, shared))
+        if name == "c":
+            assert not parts.any()
+        else:
+            means = (each * parts).sum(axis=1) / parts.sum(axis=1)
+            np.testing.assert_allclose(means.mean(), np.average(losses[name], weights=array), rtol=1e-5)
 
 
 class Batches(keras.utils.PyDataset):

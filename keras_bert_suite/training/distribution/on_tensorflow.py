@@ -30,7 +30,7 @@ class TensorFlowDistribution(Distribution):
             name = "multi-worker" if devices is None and "TF_CONFIG" in os.environ else "mirrored"
         self.name = name
         if name == "mirrored":
-            self.strategy = _mirrored(devices)
+            self.strategy = _mirrored(None if devices is None else tuple(devices))
         elif name == "tpu":
             self.strategy = _tpu(tpu)
         else:
@@ -100,13 +100,14 @@ class ClipTogether(keras.callbacks.Callback):
             self._optimizer = None
 
 
+@functools.cache  # two strategies over the same devices would confuse each other's exchanges
 def _mirrored(devices):
     import tensorflow as tf
 
     if devices is None:
         found = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
         devices = [device.name for device in found]
-    return tf.distribute.MirroredStrategy(devices)
+    return tf.distribute.MirroredStrategy(list(devices))
 
 
 def _task():

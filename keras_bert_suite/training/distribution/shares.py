@@ -15,36 +15,42 @@ def share_rows(weights, num_shares):
     differ, as they do where only one share has rows that fill up the batch, the
     mean over devices would not be that over rows. So a row on the border
     between two shares is put into both, with a part of its weight in each.
+    Where a model has several outputs, each with weights of its own, a share has
+    the rows that any of them needs there.
 
     Args:
-        weights: float array `(N,)`, at least 0.
+        weights: float array `(N,)`, at least 0; or `(K, N)`, for K outputs.
         num_shares: int.
     Returns:
         `(rows, parts)`: int `(num_shares, M)`, indices of rows, and float32
-        `(num_shares, M)`, the part of each row's weight that counts there. M is
-        the least that suffices, and `N / num_shares` at least.
+        `(num_shares, M)` or `(K, num_shares, M)`, the part of each row's weight
+        that counts there. M is the least that suffices, and `N / num_shares` at least.
     Example:
     >>> rows, parts = share_rows([1, 1, 1, 0], 2)
     >>> rows.tolist(), parts.tolist()
     ([[0, 1], [1, 2]], [[1.0, 0.5], [0.5, 1.0]])
     """
-    weights = np.asarray(weights, "float64")
-    size = -(-len(weights) // num_shares)
-    ends = np.cumsum(weights)
-    borders = np.linspace(0, ends[-1], num_shares + 1)
-    if len(weights) % num_shares == 0 and np.allclose(ends[size - 1 :: size], borders[1:], rtol=1e-9, atol=0):
-        return np.arange(len(weights)).reshape(num_shares, size), np.ones((num_shares, size), "float32")
+    given = np.asarray(weights, "float64")
+    weights = np.atleast_2d(given)
+    count = weights.shape[1]
+    size = -(-count // num_shares)
+    ends = np.cumsum(weights, axis=1)
+    borders = np.linspace(0, ends[:, -1], num_shares + 1, axis=1)
+    if count % num_shares == 0 and np.allclose(ends[:, size - 1 :: size], borders[:, 1:], rtol=1e-9, atol=0):
+        rows, parts = np.arange(count).reshape(num_shares, size), np.ones((len(weights), num_shares, size), "float32")
+        return rows, parts.reshape(*given.shape[:-1], num_shares, size)
     # Row i lies on the line from ends[i] - weights[i] to ends[i], and a share between two borders.
-    overlaps = np.minimum(ends, borders[1:, None]) - np.maximum(ends - weights, borders[:-1, None])
-    overlaps[overlaps < 1e-9 * ends[-1]] = 0
-    size = max(size, int((overlaps > 0).sum(axis=1).max()))
+    starts = ends - weights
+    overlaps = np.minimum(ends[:, None], borders[:, 1:, None]) - np.maximum(starts[:, None], borders[:, :-1, None])
+    overlaps[overlaps < 1e-9 * ends[:, -1:, None]] = 0  # (K, num_shares, N)
+    needed = (overlaps > 0).any(axis=0)
+    size = max(size, int(needed.sum(axis=1).max()))
     rows = np.zeros((num_shares, size), "int64")
-    parts = np.zeros((num_shares, size), "float32")
-    for share, overlap in enumerate(overlaps):
-        found = np.flatnonzero(overlap)
+    parts = np.zeros((len(weights), num_shares, size), "float32")
+    for share, found in enumerate(map(np.flatnonzero, needed)):
         rows[share, : len(found)] = found
-        parts[share, : len(found)] = overlap[found] / weights[found]
-    return rows, parts
+        parts[:, share, : len(found)] = overlaps[:, share, found] / np.maximum(weights[:, found], 1e-300)
+    return rows, parts.reshape(*given.shape[:-1], num_shares, size)
 
 
 class SharedDataset(keras.utils.PyDataset):
@@ -95,24 +101,26 @@ class SharedDataset(keras.utils.PyDataset):
                 raise _indivisible(size, self.num_shares, ", or yield sample weights too")
             rows = np.arange(size).reshape(self.num_shares, -1)[self.own].reshape(-1)
             return keras.utils.pack_x_y_sample_weight(_take(inputs, rows), _take(targets, rows))
-        if keras.tree.is_nested(weights):
-            raise ValueError("distribution.dataset: sample weights must be one array. Received: one for each output.")
-        weights = np.asarray(weights)
-        rows, parts = self._shares(weights.reshape(size, -1).sum(axis=1))
-        rows, parts = rows[self.own].reshape(-1), parts[self.own].reshape(-1)
-        weights = weights[rows] * parts.reshape(-1, *(1,) * (weights.ndim - 1)).astype(weights.dtype)
-        return _take(inputs, rows), _take(targets, rows), weights
+        of_outputs = [np.asarray(array) for array in keras.tree.flatten(weights)]
+        rows, parts = self._shares(np.stack([array.reshape(size, -1).sum(axis=1) for array in of_outputs]))
+        rows, parts = rows[self.own].reshape(-1), parts[:, self.own].reshape(len(of_outputs), -1)
+        shared = [
+            array[rows] * part.reshape(-1, *(1,) * (array.ndim - 1)).astype(array.dtype)
+            for array, part in zip(of_outputs, parts, strict=True)
+        ]
+        return _take(inputs, rows), _take(targets, rows), keras.tree.pack_sequence_as(weights, shared)
 
     def _shares(self, row_weights):
-        """Return rows and parts, each `(num_shares, M)`."""
+        """Return rows `(num_shares, M)`, and for weights `(K, N)` the parts of them, `(K, num_shares, M)`."""
+        outputs, count = row_weights.shape
         if not self.equal_weights:
-            filler = (0, -len(row_weights) % self.num_shares)
-            rows, parts = np.pad(np.arange(len(row_weights)), filler), np.pad(np.ones(len(row_weights)), filler)
-            return rows.reshape(self.num_shares, -1), parts.reshape(self.num_shares, -1)
+            filler = (0, -count % self.num_shares)
+            rows, parts = np.pad(np.arange(count), filler), np.pad(np.ones(count), filler)
+            return rows.reshape(self.num_shares, -1), np.tile(parts.reshape(self.num_shares, -1), (outputs, 1, 1))
         copies = getattr(self.dataset, "copies", 1)
-        groups, parts = share_rows(row_weights.reshape(-1, copies).sum(axis=1), self.num_shares)
+        groups, parts = share_rows(row_weights.reshape(outputs, -1, copies).sum(axis=2), self.num_shares)
         rows = groups[..., None] * copies + np.arange(copies)  # (num_shares, M / copies, copies)
-        return rows.reshape(self.num_shares, -1), parts.repeat(copies, axis=1)
+        return rows.reshape(self.num_shares, -1), parts.repeat(copies, axis=2)
 
     def starting_at(self, epoch, step=0):
         """Return the shares of what is left of an epoch, as `BucketedDataset.starting_at` does of whole batches."""
