@@ -1,6 +1,5 @@
 """Texts in, vectors out: the closer two vectors, the closer the texts in meaning."""
 
-import dataclasses
 import logging
 from pathlib import Path
 
@@ -8,35 +7,30 @@ import keras
 import numpy as np
 
 from keras_bert_suite.checkpoints import from_model, load_weights
-from keras_bert_suite.checkpoints.arrays.stored import StoredArray
 from keras_bert_suite.checkpoints.hugging_face import write_hugging_face
 from keras_bert_suite.checkpoints.sentence_transformers import (
-    Projection,
     SentenceModules,
     has_modules,
     read_modules,
-    read_projection,
     write_modules,
 )
 from keras_bert_suite.errors import CheckpointError, check_choice, check_positive_int
 from keras_bert_suite.files import replaced_directory, write_json_lines
-from keras_bert_suite.layers import Pooling
 from keras_bert_suite.models import (
     build_encoder,
-    build_text_embedder,
     build_text_groups,
     encoder_config,
     find_encoder,
 )
 from keras_bert_suite.source import resolve_source
 from keras_bert_suite.tasks.comparisons import read_comparison_input, score_comparisons
+from keras_bert_suite.tasks.embedder_modules import build_modules, lowercased, modules_of, normalizes
 from keras_bert_suite.tasks.embedding_objectives import KINDS, LOSSES, check_objective, report_comparisons, targets_of
 from keras_bert_suite.tasks.inference import predict_encoded, progress_bar
 from keras_bert_suite.tasks.inputs import encode_texts, is_batched, listed, stream_texts
 from keras_bert_suite.tasks.pretrained import allowed_length, check_vocabulary, open_pretrained
 from keras_bert_suite.tasks.similarity import SIMILARITIES, compare_all, compare_pairs
 from keras_bert_suite.tasks.trainable import TrainableTask
-from keras_bert_suite.text import pipeline
 from keras_bert_suite.training import GroupedDataset
 
 __all__ = ["TextEmbedder"]
@@ -160,12 +154,12 @@ class TextEmbedder(TrainableTask):
         has_pooler = any(path.startswith("pooler/") for path in checkpoint.weights)
         config = checkpoint.config.replace(pooler=has_pooler)
         encoder, _ = load_weights(checkpoint, lambda: build_encoder(config, checkpoint.policy(dtype)))
-        model = _build(encoder, modules, pooling, normalize)
+        model = build_modules(encoder, modules, pooling, normalize)
         if max_length is None and modules.max_length is not None:
             max_length = min(modules.max_length, config.max_length)
         embedder = cls(
             model,
-            _lowercased(tokenizer) if modules.lowercase else tokenizer,
+            lowercased(tokenizer) if modules.lowercase else tokenizer,
             max_length,
             prompts=modules.prompts,
             default_prompt_name=modules.default_prompt,
@@ -199,29 +193,15 @@ class TextEmbedder(TrainableTask):
         values = {"keras_bert_suite": {**values, "max_length": self.max_length}}
         write_hugging_face(directory, from_model(self.encoder, path=directory, values=values))
         self.tokenizer.save_pretrained(directory)
-        write_modules(directory, self._modules())
-
-    def _modules(self):
-        """What the model has after its encoder, read off its layers."""
-        return SentenceModules(
-            hidden_dim=encoder_config(self.model).hidden_dim,
-            pooling=tuple(layer.mode for layer in self._layers("pooling_") if isinstance(layer, Pooling)),
-            projections=tuple(map(_stored_projection, self._layers("projection_"))),
-            normalize=self._normalizes,
+        modules = modules_of(
+            self.model,
             max_length=self.max_length,
             include_prompt=self.include_prompt,
             prompts=self.prompts,
             default_prompt=self.default_prompt_name,
             similarity=self.similarity_fn_name,
         )
-
-    def _layers(self, prefix):
-        layers = [layer for layer in self.model.layers if layer.name.startswith(prefix)]
-        return sorted(layers, key=lambda layer: int(layer.name.removeprefix(prefix)))
-
-    @property
-    def _normalizes(self):
-        return any(layer.name == "normalize" for layer in self.model.layers)
+        write_modules(directory, modules)
 
     # Training
 
@@ -460,7 +440,7 @@ class TextEmbedder(TrainableTask):
 
     def _model(self, normalize):
         """The model, or one over the same layers that ends with another length of its vectors."""
-        if normalize is None or bool(normalize) == self._normalizes:
+        if normalize is None or bool(normalize) == normalizes(self.model):
             return self.model
         if normalize not in self._models:
             model = self.model
@@ -491,46 +471,3 @@ class TextEmbedder(TrainableTask):
         texts = isinstance(given, np.ndarray) and given.dtype.kind in "UOT"
         texts = texts or (isinstance(given, list | tuple) and (not given or any(isinstance(one, str) for one in given)))
         return self.encode(given) if texts else given
-
-
-def _build(encoder, modules, pooling, normalize):
-    """Build the model that `modules` describe, or the caller otherwise, with its dense layers filled."""
-    pooling = modules.pooling if pooling is None else pooling
-    weights = [read_projection(projection) for projection in modules.projections]
-    projections = [
-        {"units": arrays[0].shape[1], "activation": projection.activation, "use_bias": len(arrays) > 1}
-        for projection, arrays in zip(modules.projections, weights, strict=True)
-    ]
-    count = 1 if isinstance(pooling, str) else len(pooling)
-    if projections and count != len(modules.pooling):
-        raise ValueError(
-            f"TextEmbedder: the model's dense layers read {len(modules.pooling)} poolings side by side. "
-            f"Received: pooling={pooling!r}. Give as many, or leave pooling out."
-        )
-    model = build_text_embedder(
-        encoder, pooling, projections, modules.normalize if normalize is None else bool(normalize)
-    )
-    for index, arrays in enumerate(weights):
-        _dense(model.get_layer(f"projection_{index}")).set_weights(arrays)
-    return model
-
-
-def _dense(layer):
-    """The dense layer that a projection is, or has."""
-    return layer if isinstance(layer, keras.layers.Dense) else layer.dense
-
-
-def _stored_projection(layer):
-    arrays = [keras.ops.convert_to_numpy(weight) for weight in _dense(layer).weights]
-    stored = [StoredArray(array.shape, array.dtype, array.copy) for array in arrays]
-    return Projection(*stored, activation=None if layer is _dense(layer) else layer.activation)
-
-
-def _lowercased(tokenizer):
-    """Return a tokenizer that lower-cases the text, and changes nothing else of it."""
-    if tokenizer.lowercase:
-        return tokenizer
-    content = tokenizer.definition.content
-    normalizers = [{"type": "Lowercase"}, *pipeline.parts(content.get("normalizer"))]
-    content = {**content, "normalizer": {"type": "Sequence", "normalizers": normalizers}}
-    return type(tokenizer).from_definition(dataclasses.replace(tokenizer.definition, content=content))
