@@ -1,7 +1,9 @@
 """From a labelled file on disk to tokens of every example: ours, and the csv module with Hugging Face `tokenizers`.
 
-python benchmarks/reading.py                               # examples/data/train.tsv, many times over
-python benchmarks/reading.py reviews.tsv --columns text=0,label=1
+Both take turns over the same file; the figures are medians.
+
+    python benchmarks/reading.py                               # examples/data/train.tsv, many times over
+    python benchmarks/reading.py reviews.tsv --columns text=0,label=1
 """
 
 import argparse

@@ -183,8 +183,10 @@ class Embeddings(SuiteLayer):
 
 def _rows(table, ids, training, padding_id=None):
     """Look up rows of a table; that of padding is not trained, as in the tables of PyTorch."""
-    rows = _trainable_rows(table, ids) if training else table(ids)
-    if not training or padding_id is None:
+    if not training:
+        return table(ids)
+    rows = _trainable_rows(table, ids)
+    if padding_id is None:
         return rows
     return ops.where(ops.equal(ids, padding_id)[..., None], ops.stop_gradient(rows), rows)
 

@@ -8,20 +8,10 @@ import numpy as np
 
 from keras_bert_suite.checkpoints import from_model, load_weights
 from keras_bert_suite.checkpoints.hugging_face import write_hugging_face
-from keras_bert_suite.checkpoints.sentence_transformers import (
-    SentenceModules,
-    has_modules,
-    read_modules,
-    write_modules,
-)
+from keras_bert_suite.checkpoints.sentence_transformers import SentenceModules, has_modules, read_modules, write_modules
 from keras_bert_suite.errors import CheckpointError, check_choice, check_positive_int
 from keras_bert_suite.files import replaced_directory, write_json_lines
-from keras_bert_suite.models import (
-    build_encoder,
-    build_text_groups,
-    encoder_config,
-    find_encoder,
-)
+from keras_bert_suite.models import build_encoder, build_text_groups, encoder_config, find_encoder
 from keras_bert_suite.source import resolve_source
 from keras_bert_suite.tasks.comparisons import read_comparison_input, score_comparisons
 from keras_bert_suite.tasks.embedder_modules import build_modules, lowercased, modules_of, normalizes

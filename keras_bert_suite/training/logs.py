@@ -12,7 +12,7 @@ import keras
 
 from keras_bert_suite.errors import require
 from keras_bert_suite.files import replaced_file
-from keras_bert_suite.training.progress import current_learning_rate
+from keras_bert_suite.training.progress import current_learning_rate, num_updates
 
 __all__ = ["CSVLog", "TensorBoardLog", "read_csv_log"]
 
@@ -140,7 +140,7 @@ class TensorBoardLog(keras.callbacks.Callback):
         optimizer = self.model.optimizer
         self._accumulation = getattr(optimizer, "gradient_accumulation_steps", None) or 1
         self._execution = self.model.steps_per_execution
-        self._updates = int(keras.ops.convert_to_numpy(optimizer.iterations))
+        self._updates = num_updates(optimizer)
         if self._started is None:
             self._started = self._updates
         self._first, self._done = None, 0

@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from keras_bert_suite.errors import check_positive_int
 
-__all__ = ["ProgressBar", "current_learning_rate", "learning_rate_by_batch"]
+__all__ = ["ProgressBar", "current_learning_rate", "learning_rate_by_batch", "num_updates"]
 
 #: Seconds between two drawings of the bar.
 REDRAW = 0.1
@@ -21,6 +21,11 @@ def current_learning_rate(optimizer):
     """Return the rate of the next step of a `keras.optimizers.Optimizer` as float, or `None` where it has none."""
     rate = getattr(optimizer, "learning_rate", None)
     return None if rate is None else float(keras.ops.convert_to_numpy(rate))
+
+
+def num_updates(optimizer):
+    """Return how often an optimizer has updated its variables: int, where `int(variable)` fails if it is mirrored."""
+    return int(keras.ops.convert_to_numpy(optimizer.iterations))
 
 
 def learning_rate_by_batch(optimizer):
@@ -36,7 +41,7 @@ def learning_rate_by_batch(optimizer):
         rate = current_learning_rate(optimizer)
         return lambda batches: rate
     # Keras counts batches for the schedule, and updates in `iterations`.
-    trained = int(keras.ops.convert_to_numpy(optimizer.iterations)) * (optimizer.gradient_accumulation_steps or 1)
+    trained = num_updates(optimizer) * (optimizer.gradient_accumulation_steps or 1)
     return lambda batches: float(keras.ops.convert_to_numpy(schedule(trained + batches)))
 
 

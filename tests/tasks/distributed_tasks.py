@@ -33,12 +33,11 @@ TEXTS, LABELS = examples(21)
 WORDS = [text.split() for text in TEXTS]
 ASKED = {word for words in KEYWORDS.values() for word in words}
 TAGS = [["B-ASK" if word in ASKED else "O" for word in words] for words in WORDS]
-CONTEXTS = [" ".join(text.split()) for text in TEXTS]
 
 
 def questions():
     rows = []
-    for text, words in zip(CONTEXTS, WORDS, strict=True):
+    for text, words in zip(TEXTS, WORDS, strict=True):
         answer = next(word for word in words if word in ASKED)
         answers = [{"text": answer, "start": f" {text} ".index(f" {answer} ")}]
         rows.append({"question": "what is it", "context": text, "answers": answers})
@@ -47,7 +46,7 @@ def questions():
 
 def relations():
     rows = []
-    for number, (text, words) in enumerate(zip(CONTEXTS, WORDS, strict=True)):
+    for number, (text, words) in enumerate(zip(TEXTS, WORDS, strict=True)):
         first, last = {"start": 0, "end": len(words[0])}, {"start": len(text) - len(words[-1]), "end": len(text)}
         pair = (first, last) if number % 2 else (last, first)
         rows.append({"text": text, "head": pair[0], "tail": pair[1], "label": ["before", "after"][number % 2]})

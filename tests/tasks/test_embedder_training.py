@@ -12,7 +12,6 @@ from keras_bert_suite.models import build_text_embedder, build_text_groups
 from keras_bert_suite.tasks import TextEmbedder
 from keras_bert_suite.tasks.registry import open_task
 from tests.support.layer_checks import numpy_of
-from tests.support.selection import slow_to_compile
 from tests.tasks.small import CONFIG, VOCABULARY, examples
 
 TEXTS, LABELS = examples(72, seed=5)
@@ -194,7 +193,6 @@ def test_validation_patience_and_resuming(tmp_path):
     np.testing.assert_array_equal(again.encode(TEXTS), vectors)
 
 
-@slow_to_compile
 @pytest.mark.slow
 @pytest.mark.parametrize("recipe", [{"lora_rank": 2}, {"frozen_blocks": 1}, {"gradual_unfreezing": True}])
 def test_recipes_reach_the_encoder(recipe):

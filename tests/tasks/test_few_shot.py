@@ -11,7 +11,6 @@ from keras_bert_suite.tasks import TextEmbedder
 from keras_bert_suite.tasks.few_shot import FewShotClassifier, contrastive_pairs
 from keras_bert_suite.tasks.logistic_regression import fit_logistic_regression
 from keras_bert_suite.tasks.registry import open_task
-from tests.support.selection import slow_to_compile
 from tests.tasks.small import LABELS, examples, write_tsv
 from tests.tasks.test_embedder_training import small_embedder
 
@@ -140,7 +139,6 @@ def test_files_reports_and_validation(tmp_path):
     assert classifier.predict_file(path, tmp_path / "answers.jsonl") == 9
 
 
-@slow_to_compile
 @pytest.mark.slow
 def test_a_seed_governs_everything():
     found = []

@@ -9,7 +9,6 @@ from keras_bert_suite.models import build_joint
 from keras_bert_suite.tasks import MultiTask, TokenClassifier, open_task
 from keras_bert_suite.training import BucketedDataset, MixedDataset
 from tests.support.layer_checks import numpy_of
-from tests.support.selection import slow_to_compile
 from tests.tasks.small import CONFIG, KEYWORDS, VOCABULARY, examples
 
 pytestmark = pytest.mark.per_backend
@@ -99,7 +98,6 @@ def test_same_texts_share_their_rows_and_others_take_turns():
     assert np.isfinite(history.history["loss"]).all()
 
 
-@slow_to_compile
 @pytest.mark.slow
 def test_a_training_of_several_tasks_is_resumed(tmp_path):
     given = data(24)
@@ -113,7 +111,6 @@ def test_a_training_of_several_tasks_is_resumed(tmp_path):
     assert found == [1, 1]
 
 
-@slow_to_compile
 @pytest.mark.slow
 def test_new_tasks_over_a_checkpoint(encoder_directory):
     tasks = {"intent": "text-classification", "slots": ("token-classification", {"crf": True})}

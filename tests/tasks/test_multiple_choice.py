@@ -14,7 +14,6 @@ from keras_bert_suite.reports import write_report
 from keras_bert_suite.tasks.multiple_choice import MultipleChoice
 from keras_bert_suite.training import ChoiceAccuracy, ChoiceLoss, ClassificationLoss, Recipe
 from tests.support.families import make_inputs, make_model, torch, transformers
-from tests.support.selection import slow_to_compile
 
 GOOD, BAD = ["good", "fine", "great"], ["bad", "awful", "poor"]
 FILLER = ["the", "a", "food", "was", "it", "place", "now", "and"]
@@ -143,7 +142,6 @@ def test_choices_that_only_fill_up_do_not_count():
         assert float(metric.result()) == pytest.approx(np.mean(right))
 
 
-@slow_to_compile
 @pytest.mark.slow
 def test_the_loss_follows_transformers_for_30_steps(tmp_path):
     steps = 30
