@@ -1,4 +1,4 @@
-"""The errors that the model was most certain of, with their texts."""
+"""The worst errors of the model, with their texts."""
 
 import math
 
@@ -14,17 +14,21 @@ LONG_TEXT = 320
 
 
 def mistakes(report):
-    """The errors that the model was most certain of."""
+    """The errors that the model was most certain of; of answers, those that share least with a right one."""
     if not report.mistakes:
         return ""
 
-    def certainty(mistake):
+    def badness(mistake):
         score = mistake.get("score")
-        return -float(score) if score is not None and math.isfinite(score) else math.inf
+        certainty = -float(score) if score is not None and math.isfinite(score) else math.inf
+        return mistake.get("f1", 0.0), certainty
 
-    found = sorted(report.mistakes, key=certainty)[:MOST_MISTAKES]
+    found = sorted(report.mistakes, key=badness)[:MOST_MISTAKES]
     items = "\n".join(map(_mistake, found))
-    note = "Errors that the model was most certain of. A wrong label in the data often shows up here first."
+    if any("f1" in mistake for mistake in found):
+        note = "Answers that share least with a right one; of those alike, the ones that the model was most certain of."
+    else:
+        note = "Errors that the model was most certain of. A wrong label in the data often shows up here first."
     return section("Worst mistakes", f'<ol class="mistakes">\n{items}\n</ol>', note)
 
 

@@ -23,6 +23,7 @@ from keras_bert_suite.layers import (
     Unfold,
     VocabularyLogits,
 )
+from keras_bert_suite.layers.base import truncated_normal
 from tests.support.golden import GOLDEN_ACTIVATIONS, layers_golden, load_golden
 from tests.support.layer_checks import check_layer, numpy_of
 
@@ -559,3 +560,9 @@ def test_a_sequence_longer_than_the_position_table():
     ids = np.zeros((1, 18), "int32")
     with pytest.raises(ValueError, match="at most max_length tokens.*Received: 18 tokens, max_length=17"):
         layer(ids, ids)
+
+
+def test_new_weights_are_drawn_with_the_deviation_of_transformers():
+    """`transformers` draws a normal distribution of deviation `initializer_range`; ours is cut, but as wide."""
+    kernel = numpy_of(truncated_normal(0.02, seed=1)((300, 300)))
+    np.testing.assert_allclose(kernel.std(), 0.02, rtol=0.01)

@@ -168,6 +168,16 @@ def test_texts_have_their_own_direction_and_long_ones_are_folded(tmp_path):
     assert ("word " * 200).strip() in page.words
 
 
+def test_answers_that_share_least_come_first(tmp_path):
+    mistakes = [
+        {"text": "half right", "true": "a b", "predicted": "a", "score": 0.9, "f1": 50.0},
+        {"text": "unsure", "true": "a", "predicted": "c", "score": 0.1, "f1": 0.0},
+        {"text": "sure", "true": "a", "predicted": "c", "score": 0.4, "f1": 0.0},
+    ]
+    words = written(tmp_path, Report("Questions", mistakes=mistakes)).words
+    assert words.index("sure") < words.index("unsure") < words.index("half right")
+
+
 def test_one_epoch_is_a_table(tmp_path):
     page = written(tmp_path, Report("One", history={name: values[:1] for name, values in HISTORY.items()}))
     assert "svg" not in page.tags
