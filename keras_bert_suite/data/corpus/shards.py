@@ -1,0 +1,184 @@
+"""Text made ready for pretraining, on disk: shards of rows of token ids, and the manifest that vouches for them.
+
+A shard is a safetensors file, so any language can read it and none runs code
+from it. The manifest holds the settings it was made with and the checksum of
+each shard; nothing is read without being compared with it.
+"""
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+
+from keras_bert_suite.errors import DataError
+from keras_bert_suite.files import replaced_file
+from keras_bert_suite.text.ragged import Ragged
+
+__all__ = ["MANIFEST", "PAIR_KINDS", "Corpus", "Shard", "shard_bytes", "write_manifest", "write_shard"]
+
+#: The file beside the shards.
+MANIFEST = "manifest.json"
+#: What `pair_labels` tell. Rows of `"documents"` have none.
+PAIR_KINDS = ("next_sentence", "sentence_order", "documents")
+#: The form of the manifest and the shards that this version writes and reads.
+FORMAT = 1
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Shard:
+    """Rows of token ids, special tokens included.
+
+    Args:
+        token_ids: uint16 or uint32 `(N,)`. The ids of every row, one row after the other.
+        offsets: int64 `(R + 1,)`. Row `i` is `token_ids[offsets[i]:offsets[i + 1]]`.
+        second_starts: int32 `(R,)`. Place in its row at which the second text
+            begins; the row's length where there is none.
+        pair_labels: optional uint8 `(R,)`. 0: the second text followed the first;
+            1: it was picked at random, or the two are swapped.
+        word_starts: optional uint8 `(ceil(N / 8),)`. Bits, of the order of
+            `numpy.packbits`: whether a token begins a word. Kept where the ids
+            alone do not tell.
+        masked_positions: optional int32 `(M,)`. Where masking was done already:
+            places in `token_ids`, ascending.
+        masked_ids: optional uint16 or uint32 `(M,)`. What stood there before.
+    """
+
+    token_ids: np.ndarray
+    offsets: np.ndarray
+    second_starts: np.ndarray
+    pair_labels: np.ndarray | None = None
+    word_starts: np.ndarray | None = None
+    masked_positions: np.ndarray | None = None
+    masked_ids: np.ndarray | None = None
+
+    def __len__(self):
+        return len(self.offsets) - 1
+
+    def rows(self, pad_token_id=0):
+        """Return the rows as a `text.Ragged`."""
+        return Ragged(self.token_ids.astype("int32"), self.offsets, self.second_starts, pad_token_id)
+
+
+def shard_bytes(shard):
+    """Return a shard as the bytes of a safetensors file."""
+    from safetensors.numpy import save
+
+    arrays = {field.name: getattr(shard, field.name) for field in dataclasses.fields(shard)}
+    return save({name: np.ascontiguousarray(array) for name, array in arrays.items() if array is not None})
+
+
+def write_shard(path, shard):
+    """Write a shard, whole or not at all.
+
+    Args:
+        path: str or path.
+        shard: `Shard`.
+    Returns:
+        dict: the shard's record in the manifest.
+    """
+    data = shard_bytes(shard)
+    with replaced_file(path, "wb") as file:
+        file.write(data)
+    return {
+        "file": Path(path).name,
+        "rows": len(shard),
+        "tokens": len(shard.token_ids),
+        "bytes": len(data),
+        "sha256": hashlib.sha256(data).hexdigest(),
+    }
+
+
+def write_manifest(directory, values, records):
+    """Write the manifest, which makes a directory of shards a corpus; it is written last.
+
+    Args:
+        directory: str or path.
+        values: dict. `kind`, out of `PAIR_KINDS`, `max_length`, `tokenizer`, a dict
+            with the `sha256` of its `tokenizer.json`, and whatever else tells how
+            the corpus came about.
+        records: list of dicts, what `write_shard` returned, in the order of the shards.
+    """
+    totals = {name: sum(record[name] for record in records) for name in ("rows", "tokens", "bytes")}
+    with replaced_file(Path(directory) / MANIFEST) as file:
+        json.dump({"format": FORMAT, **values, **totals, "shards": records}, file, ensure_ascii=False, indent=1)
+        file.write("\n")
+
+
+class Corpus:
+    """A directory of shards, read one shard at a time.
+
+    Args:
+        directory: str or path, as `kbs pretrain-data` leaves it.
+    Attributes:
+        directory: `pathlib.Path`. The tokenizer's files are in it too.
+        manifest: dict.
+        kind: str out of `PAIR_KINDS`.
+        max_length: int. Tokens of a row at most.
+        num_rows, num_tokens: int, of all shards.
+    Raises:
+        DataError: if there is no manifest, or it is damaged or of another version.
+    """
+
+    def __init__(self, directory):
+        self.directory = Path(directory)
+        path = self.directory / MANIFEST
+        try:
+            self.manifest = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise DataError(
+                "a corpus for pretraining must have a manifest. Received: a directory without one. Make the corpus "
+                "with kbs pretrain-data; if that was interrupted, run the same command again.",
+                path,
+            ) from None
+        except ValueError as error:
+            raise DataError(f"the manifest must be JSON. Received: {error}. Make the corpus again.", path) from None
+        try:
+            if self.manifest["format"] != FORMAT:
+                raise DataError(
+                    f"the manifest must be of format {FORMAT}. Received: format {self.manifest['format']!r}. Make the "
+                    "corpus again with this version of kbs pretrain-data.",
+                    path,
+                )
+            self.kind, self.max_length = self.manifest["kind"], self.manifest["max_length"]
+            self.num_rows, self.num_tokens = self.manifest["rows"], self.manifest["tokens"]
+            self._records = self.manifest["shards"]
+        except (KeyError, TypeError) as error:
+            raise DataError(f"the manifest is incomplete. Received: no {error}. Make the corpus again.", path) from None
+
+    def __len__(self):
+        """Return the number of shards."""
+        return len(self._records)
+
+    @property
+    def shard_rows(self):
+        """list of int. Rows of each shard."""
+        return [record["rows"] for record in self._records]
+
+    def shard(self, index):
+        """Read one shard, after comparing it with its checksum.
+
+        Args:
+            index: int.
+        Returns:
+            `Shard`.
+        Raises:
+            DataError: if the file is missing, was cut short or changed.
+        """
+        from safetensors.numpy import load
+
+        record = self._records[index]
+        path = self.directory / record["file"]
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            raise DataError("a shard of the corpus is missing. Make the corpus again.", path) from None
+        if hashlib.sha256(data).hexdigest() != record["sha256"]:
+            found = f"{len(data)} bytes" if len(data) != record["bytes"] else "other bytes"
+            raise DataError(
+                f"a shard must be as it was written, {record['bytes']} bytes. Received: {found}. It was cut short or "
+                "changed; make the corpus again.",
+                path,
+            )
+        return Shard(**load(data))
