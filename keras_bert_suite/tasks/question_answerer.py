@@ -76,6 +76,8 @@ class QuestionAnswerer(Task):
     task = "question-answering"
     head = "question_answering"
     score_names = ("exact_match", "f1")
+    monitor = ("val_f1", "max")
+    scores_texts = True
 
     def __init__(self, encoder, tokenizer, max_length=None, stride=128, max_answer_length=30, null_threshold=None):
         super().__init__(encoder, tokenizer, max_length)
@@ -186,6 +188,9 @@ class QuestionAnswerer(Task):
             return self.model.evaluate(x, y, verbose=int(progress), return_dict=True)
         examples = read_questions(_rows(x, y, pairs, columns), require_answers=True)
         return self._scores(examples, *self._texts_and_margins(examples, progress), scoring)
+
+    def _epoch_scores(self, examples):
+        return self._scores(examples, *self._texts_and_margins(examples), "auto")
 
     def _scores(self, examples, texts, margins, scoring):
         answers = _texts(examples)

@@ -96,6 +96,8 @@ class TokenClassifier(Task):
     head = "token_classifier"
     #: The scores of `evaluate`, the main one first.
     score_names = ("f1", "precision", "recall", "accuracy")
+    monitor = ("val_f1", "max")
+    scores_texts = True
 
     def __init__(self, encoder, tokenizer, labels=None, max_length=None, scheme=None, crf=False, stride=None):
         super().__init__(encoder, tokenizer, max_length)
@@ -173,10 +175,6 @@ class TokenClassifier(Task):
         if self.recipe.label_smoothing:
             raise ValueError("TokenClassifier: a conditional random field has no label_smoothing. Leave it out.")
         return CRFLoss()
-
-    @property
-    def monitor(self):
-        return ("val_loss", "min") if self.crf else ("val_accuracy", "max")
 
     def _default_metrics(self):
         if self.crf:
@@ -262,14 +260,21 @@ class TokenClassifier(Task):
         if is_batched(x):
             self._compile_model(self.model)
             return self.model.evaluate(x, y, verbose=int(progress), return_dict=True)
-        found = self._read(x, y, None, columns, require_label=True)
+        found = self._labelled(x, y, columns)
         with progress_bar(len(found), "evaluating", progress) as bar:
             return self._compared(found, bar)[0]
 
+    def _labelled(self, x, y, columns):
+        self._check_ready()
+        found = self._read(x, y, None, columns, require_label=True)
+        self._warn_unknown(found)
+        return found
+
+    def _epoch_scores(self, found):
+        return self._compared(found)[0]
+
     def _compared(self, found, bar=None):
         """Return the scores, the scores by label, and the words, true spans and answers of each text."""
-        self._check_ready()
-        self._warn_unknown(found)
         words = self._words(found)
         true = words.tag_spans(found)
         tags, certainty = self._tags(words, bar)
@@ -301,7 +306,7 @@ class TokenClassifier(Task):
             label, and the texts with the mistakes that the tagger is surest of,
             their spans in colour.
         """
-        found = self._read(x, y, None, columns, require_label=True)
+        found = self._labelled(x, y, columns)
         main, scores, words, true, predicted, certainty = self._compared(found)
         texts, mistakes = found.texts, []
         for row, (right, given) in enumerate(zip(true, predicted, strict=True)):

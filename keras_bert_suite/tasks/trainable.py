@@ -43,6 +43,8 @@ class TrainableTask:
 
     #: What `patience` watches on the validation data, and whether more of it is better.
     monitor = ("val_accuracy", "max")
+    #: Whether that is a score of texts, which `_epoch_scores(examples)` gives after each epoch, and no metric of Keras.
+    scores_texts = False
 
     recipe = Recipe()
     _compile_options = types.MappingProxyType({"loss": None, "metrics": None, "jit_compile": None})
@@ -177,11 +179,13 @@ class TrainableTask:
         training.epoch = -1  # `fit` ends an epoch before the first: with a directory and without, orders are the same.
         if class_weight is not None:
             training.weights = self._example_weights(examples, class_weight)
+        if not _is_for_keras(validation_data):
+            if self.scores_texts and current_distribution().name is None:
+                common["callbacks"] = [EpochScores(self, validation), *(callbacks or [])]
+            validation_batches = self._dataset(validation, batch_size, packed, shuffle=False)
         history = self._train(
             training,
-            validation_data=validation
-            if _is_for_keras(validation_data)
-            else self._dataset(validation, batch_size, packed, shuffle=False),
+            validation_data=validation if _is_for_keras(validation_data) else validation_batches,
             shuffle=False,  # The data set has an order of its own each epoch.
             **common,
         )
@@ -237,7 +241,8 @@ class TrainableTask:
         )
         callbacks = [*distribution.callbacks(), *self.recipe.callbacks(), NonFiniteLoss(), *(callbacks or [])]
         if self.recipe.patience is not None:
-            name, mode = self.monitor
+            scored = not self.scores_texts or any(isinstance(callback, EpochScores) for callback in callbacks)
+            name, mode = self.monitor if scored else ("val_loss", "min")
             callbacks.append(EarlyStopping(monitor=name, mode=mode, patience=self.recipe.patience))
         with self.recipe.applied(model, seed), dropout_under(seed), memory_guard():
             for layer in model.layers:
@@ -273,6 +278,27 @@ class TrainableTask:
         for number, layer in enumerate(self.model._flatten_layers()):
             if isinstance(layer, keras.layers.Dropout) and layer.rate > 0:
                 layer.seed_generator.state.assign(np.array([seed, number], "uint32"))
+
+
+class EpochScores(keras.callbacks.Callback):
+    """Adds to the logs of each epoch what only whole texts can be scored by, such as the F1 of spans.
+
+    Args:
+        task: `TrainableTask` with `_epoch_scores(examples)`.
+        examples: the validation data, as the task reads it.
+    """
+
+    def __init__(self, task, examples):
+        super().__init__()
+        self._task = task
+        self._examples = examples
+
+    def on_epoch_end(self, epoch, logs=None):
+        if "val_loss" not in logs:  # `validation_freq` leaves this epoch out
+            return
+        self.model  # noqa: B018 - on JAX, asking for it puts the trained values into the variables
+        scores = self._task._epoch_scores(self._examples)
+        logs.update({f"val_{name}": scores[name] for name in self._task.score_names if f"val_{name}" not in logs})
 
 
 def _states(directory, save_every, distribution):

@@ -230,6 +230,17 @@ def test_spans_end_with_whole_characters():
 # Answers
 
 
+def test_each_epoch_has_the_official_scores_and_the_best_one_stays():
+    train, dev = ([row for row in examples(count, seed) if row["answers"]] for count, seed in ((120, 0), (30, 1)))
+    answerer = small_answerer()
+    answerer.compile(learning_rate=5e-3, patience=2)
+    history = answerer.fit(train, validation_data=dev, epochs=3, batch_size=16, seed=1, verbose=0).history
+    scores = answerer.evaluate(dev)
+    best = int(np.argmax(history["val_f1"]))
+    assert history["val_f1"][best] == pytest.approx(scores["f1"])
+    assert history["val_exact_match"][best] == pytest.approx(scores["exact_match"])
+
+
 def test_it_learns(trained):
     scores = trained.evaluate(examples(120, seed=2))
     assert scores["exact_match"] > 90

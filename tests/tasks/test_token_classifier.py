@@ -18,6 +18,7 @@ from keras_bert_suite.tasks.tagging_inputs import place_words, read_tagged_input
 from keras_bert_suite.tasks.token_classifier import TokenClassifier
 from keras_bert_suite.training import Recipe
 from tests.support.families import make_inputs, make_model, torch, transformers
+from tests.support.selection import rarely_all
 from tests.tasks.small import CONFIG, FILLER, VOCABULARY
 
 WORDS = [*VOCABULARY, *dict.fromkeys(["ada", "grace", "new", "york", "sings"])]
@@ -75,6 +76,25 @@ def conll(path, words, tags):
 
 
 # Learning and answering
+
+
+@pytest.mark.parametrize(
+    "options", rarely_all([{"packing": True}, {"directory": True}, {"crf": True}], {"directory": True})
+)
+def test_each_epoch_has_the_scores_of_spans_and_the_best_one_stays(options, tmp_path):
+    options = dict(options)
+    tagger = small_tagger(crf=options.pop("crf", False))
+    if "directory" in options:
+        options["directory"] = tmp_path
+    tagger.compile(learning_rate=5e-3, patience=5)
+    dev = sentences(20, seed=1)
+    fitted = tagger.fit(*sentences(100), validation_data=dev, epochs=3, batch_size=16, seed=1, verbose=0, **options)
+    history, scores = fitted.history, tagger.evaluate(*dev)
+    assert {"val_f1", "val_precision", "val_recall", "val_accuracy"} <= set(history)
+    best = int(np.argmax(history["val_f1"]))
+    np.testing.assert_allclose(history["val_f1"][best], scores["f1"], atol=1e-6)
+    np.testing.assert_allclose(history["val_recall"][best], scores["recall"], atol=1e-6)
+    assert history["val_f1"][best] > 0
 
 
 @pytest.mark.parametrize("kind", ["tagger", "field_tagger"])
