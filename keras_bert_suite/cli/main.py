@@ -15,6 +15,8 @@ COMMANDS = {
     "demo": "fine-tune, score and export a real BERT, and print one table",
     "finetune": "train a pretrained encoder on your data",
     "tune": "search for the learning rate, batch size and the rest that suit your data",
+    "train-vocab": "learn a WordPiece vocabulary from your text",
+    "pretrain-data": "turn text into a corpus for pretraining",
     "evaluate": "score a trained model on a labelled file",
     "predict": "label texts or a file of texts",
     "export": "write a model as SavedModel, LiteRT and ONNX",
@@ -25,7 +27,7 @@ COMMANDS = {
 }
 
 #: Commands that start no backend.
-WITHOUT_KERAS = ("doctor", "inspect")
+WITHOUT_KERAS = ("doctor", "inspect", "train-vocab", "pretrain-data")
 
 BACKENDS = ("tensorflow", "jax", "torch")
 
@@ -60,7 +62,7 @@ def main(arguments=None):
     try:
         if command not in WITHOUT_KERAS:
             _choose_backend(options.backend)
-        result = importlib.import_module(f"keras_bert_suite.cli.{command}").run(options)
+        result = _module(command).run(options)
     except BaseException as error:
         return _fail(error, options)
     return result or 0
@@ -79,7 +81,7 @@ def _parser(command):
         if name != command:
             commands.add_parser(name, help=help_line)
             continue
-        module = importlib.import_module(f"keras_bert_suite.cli.{name}")
+        module = _module(name)
         child = commands.add_parser(
             name,
             help=help_line,
@@ -93,6 +95,10 @@ def _parser(command):
         child.add_argument("--json", action="store_true", help="print the result as JSON")
         module.add_arguments(child)
     return parser
+
+
+def _module(command):
+    return importlib.import_module(f"keras_bert_suite.cli.{command.replace('-', '_')}")
 
 
 class _Version(argparse.Action):

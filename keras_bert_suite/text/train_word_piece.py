@@ -43,7 +43,8 @@ def train_word_piece(
         num_unused: int. Tokens `[unused0]`, `[unused1]`, ... to be given a meaning later.
         min_frequency: int. A character or a pair that is met less often is left out.
         max_alphabet: optional int. Different characters at most; rarer ones
-            become `[UNK]`. Defaults to three quarters of `vocab_size`.
+            become `[UNK]`. Defaults to three quarters of `vocab_size`, and more
+            where the texts have no pairs to fill the rest.
         max_length: optional int, in tokens, of the tokenizer.
     Returns:
         `WordPieceTokenizer`. The special tokens come first, `[PAD]` with id 0,
@@ -76,7 +77,8 @@ def train_word_piece(
     def words_of(text):
         return [word for word, _ in pre_tokenizer.pre_tokenize_str(normalizer.normalize_str(text))]
 
-    alphabet = _alphabet(texts, normalizer, min_frequency, max_alphabet or max(1, vocab_size * 3 // 4))
+    letters = _letters(texts, normalizer, min_frequency)
+    alphabet = sorted(letters[: max_alphabet or max(1, vocab_size * 3 // 4)])
     if not alphabet:
         raise DataError(
             f"training a vocabulary needs text. Received: no character that is met {min_frequency} times or more. "
@@ -104,13 +106,14 @@ def train_word_piece(
     learner.normalizer, learner.pre_tokenizer = normalizer, pre_tokenizer
     learner.train_from_iterator(_chunks(texts), trainer)
     vocabulary = learner.get_vocab()
-    return WordPieceTokenizer(
-        sorted(vocabulary, key=vocabulary.get), lowercase, strip_accents, split_chinese, max_length=max_length
-    )
+    tokens = sorted(vocabulary, key=vocabulary.get)
+    if max_alphabet is None:  # Where there are no pairs left, rarer characters are better than nothing.
+        tokens += [letter for letter in letters if letter not in vocabulary][: vocab_size - len(tokens)]
+    return WordPieceTokenizer(tokens, lowercase, strip_accents, split_chinese, max_length=max_length)
 
 
-def _alphabet(texts, normalizer, min_frequency, most):
-    """Return the characters to keep, in the order of their code points."""
+def _letters(texts, normalizer, min_frequency):
+    """Return the characters that are met often enough, the most frequent first."""
     counts = np.zeros(0x110000, np.int64)
     for text in _chunks(texts):
         found = np.bincount(np.frombuffer(text.encode("utf-32-le", "replace"), np.uint32))
@@ -120,8 +123,7 @@ def _alphabet(texts, normalizer, min_frequency, most):
         for letter in normalizer.normalize_str(chr(code)):
             normalized[letter] += int(counts[code])
     letters = [letter for letter, count in normalized.items() if count >= min_frequency and not letter.isspace()]
-    letters.sort(key=lambda letter: (-normalized[letter], letter))
-    return sorted(letters[:most])
+    return sorted(letters, key=lambda letter: (-normalized[letter], letter))
 
 
 def _chunks(texts):

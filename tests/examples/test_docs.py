@@ -1,4 +1,4 @@
-"""The worked examples of docs/tasks run as they stand, one page after the other."""
+"""The worked examples of docs run as they stand, one page after the other."""
 
 import re
 import shutil
@@ -12,7 +12,7 @@ from keras_bert_suite.errors import CheckpointError
 from keras_bert_suite.source import resolve_source
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = sorted((ROOT / "docs" / "tasks").glob("*.md"))
+PAGES = [*sorted((ROOT / "docs" / "tasks").glob("*.md")), ROOT / "docs" / "vocabulary.md"]
 BLOCK = re.compile(r"(<!-- needs [^>]*-->\n)?```python\n(.*?)```", re.DOTALL)
 
 
