@@ -82,15 +82,17 @@ class TrainableTask:
         )
 
     def _packs(self, packing):
-        """Whether to train with several examples a row: as asked, or where it is faster."""
+        """Whether to train with several examples a row: as asked, or `"auto"`, where it can be done and is faster."""
         if packing == "auto":
-            return not self.recipe.r_drop and packs_by_default() and can_pack(self.model)
+            return "auto" if not self.recipe.r_drop and can_pack(self.model) else False
         if packing and self.recipe.r_drop:
             raise ValueError("fit: packing must be False with r_drop, which needs both passes of a text as rows.")
         return packing
 
     def _batches(self, encoded, targets, batch_size, *, packed, shuffle, seed=0, weights=None):
         """The data set of encoded texts that `model.fit` reads."""
+        if packed == "auto":
+            packed = packs_by_default(encoded.lengths)
         kind = PackedDataset if packed else BucketedDataset
         return kind(encoded, targets, batch_size, self.max_length, shuffle=shuffle, seed=seed, weights=weights)
 
@@ -182,6 +184,7 @@ class TrainableTask:
         if not _is_for_keras(validation_data):
             if self.scores_texts and current_distribution().name is None:
                 common["callbacks"] = [EpochScores(self, validation), *(callbacks or [])]
+            packed = isinstance(training, PackedDataset)
             validation_batches = self._dataset(validation, batch_size, packed, shuffle=False)
         history = self._train(
             training,

