@@ -23,6 +23,7 @@ __all__ = [
 #: The pip extra that brings a module that not every installation has.
 EXTRAS = {
     "ai_edge_litert": "export",
+    "apache_beam": "beam",
     "flatbuffers": "export",
     "jax": "jax",
     "kagglehub": "hub",
@@ -31,6 +32,8 @@ EXTRAS = {
     "onnxruntime": "export",
     "optuna": "tune",
     "pyarrow": "parquet",
+    "rjieba": "pretrain",
+    "sentencex": "pretrain",
     "tensorboard": "tensorboard",
     "tensorflow": "tensorflow",
     "tensorflow_text": "tensorflow",

@@ -6,6 +6,7 @@ any number of workers.
 """
 
 import importlib
+import shlex
 import time
 
 from keras_bert_suite.cli.shared import add_seed, positive_int, print_result
@@ -14,6 +15,10 @@ EXAMPLE = """\
   kbs pretrain-data books/*.txt --tokenizer vocabulary --output corpus --workers 4
   kbs pretrain-data wiki.jsonl.gz --tokenizer vocabulary --output corpus --kind documents --max-length 512
 """
+
+
+#: What is told of a corpus.
+COUNTS = ("documents", "sentences", "rows", "tokens")
 
 
 def add_arguments(parser):
@@ -48,56 +53,100 @@ def add_arguments(parser):
     parser.add_argument(
         "--copies", type=positive_int, default=1, metavar="N", help="times each text is paired anew (default: 1)"
     )
+    parser.add_argument(
+        "--whole-words",
+        action="store_true",
+        help="keep where words begin, for masking of whole words in Chinese and in byte-level vocabularies",
+    )
+    parser.add_argument(
+        "--masking",
+        choices=("token", "word", "ngram", "span"),
+        help="mask once and for all, and what together (default: in training, anew in each epoch)",
+    )
+    parser.add_argument("--masking-rate", type=float, metavar="X", help="share of tokens to mask (default: 0.15)")
+    parser.add_argument("--max-predictions", type=positive_int, metavar="N", help="masked tokens of a row at most")
+    parser.add_argument(
+        "--format",
+        choices=("shards", "tfrecord"),
+        default="shards",
+        help="tfrecord: the features of google-research/bert; it needs TensorFlow (default: shards)",
+    )
     parser.add_argument("--errors", choices=("strict", "replace"), default="strict", help="where text is not UTF-8")
     parser.add_argument("--workers", type=positive_int, default=1, metavar="N", help="processes (default: 1)")
+    parser.add_argument(
+        "--beam", metavar="OPTIONS", help='build in an Apache Beam pipeline, e.g. --beam="--runner=DirectRunner"'
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace what is in the output directory")
     add_seed(parser)
 
 
 def run(options):
-    from keras_bert_suite.data.corpus import build_corpus
     from keras_bert_suite.text import load_tokenizer
 
     began = time.perf_counter()
-    corpus = build_corpus(
-        options.files,
-        load_tokenizer(options.tokenizer),
-        options.output,
-        segmenter=_segmenter(options.segmenter),
-        workers=options.workers,
-        overwrite=options.overwrite,
-        progress=not options.json,
-        kind=options.kind,
-        max_length=options.max_length,
-        short_rate=options.short_rate,
-        copies=options.copies,
-        document=options.document,
-        lines=options.lines,
-        column=options.column,
-        language=options.language,
-        errors=options.errors,
-        seed=options.seed,
-    )
-    result = {
-        "output": options.output,
-        "kind": corpus.kind,
-        "documents": corpus.manifest["documents"],
-        "sentences": corpus.manifest["sentences"],
-        "rows": corpus.num_rows,
-        "tokens": corpus.num_tokens,
-        "shards": len(corpus),
-        "seconds": round(time.perf_counter() - began, 1),
+    tokenizer = load_tokenizer(options.tokenizer)
+    settings = {
+        "segmenter": _segmenter(options.segmenter),
+        "kind": options.kind,
+        "max_length": options.max_length,
+        "short_rate": options.short_rate,
+        "copies": options.copies,
+        "document": options.document,
+        "lines": options.lines,
+        "column": options.column,
+        "language": options.language,
+        "errors": options.errors,
+        "whole_words": options.whole_words,
+        "masking": _masking(options),
+        "file_format": options.format,
+        "seed": options.seed,
     }
+    manifest = (_build if options.beam is None else _build_with_beam)(options, tokenizer, settings)
+    result = {"output": options.output, "kind": options.kind, **{name: manifest[name] for name in COUNTS}}
+    result.update(shards=len(manifest["shards"]), seconds=round(time.perf_counter() - began, 1))
     text = (
-        f"Saved {options.output}: {corpus.num_rows:,} rows of {corpus.num_tokens:,} tokens in {len(corpus)} shard(s), "
-        f"from {result['documents']:,} documents of {result['sentences']:,} sentences, in {result['seconds']} s."
+        f"Saved {options.output}: {result['rows']:,} rows of {result['tokens']:,} tokens in {result['shards']} "
+        f"shard(s), from {result['documents']:,} documents of {result['sentences']:,} sentences, in "
+        f"{result['seconds']} s."
     )
-    if alone := corpus.manifest["single_document_parts"]:
+    if alone := manifest["single_document_parts"]:
         text += (
             f"\n{alone} part(s) hold a single document: there, random next texts come from elsewhere in it. "
             "Check --document if it should be several."
         )
     print_result(options, result, text)
+
+
+def _build(options, tokenizer, settings):
+    from keras_bert_suite.data.corpus import build_corpus
+
+    return build_corpus(
+        options.files,
+        tokenizer,
+        options.output,
+        workers=options.workers,
+        overwrite=options.overwrite,
+        progress=not options.json,
+        **settings,
+    ).manifest
+
+
+def _build_with_beam(options, tokenizer, settings):
+    from keras_bert_suite.data.corpus.beam import run_pipeline
+
+    return run_pipeline(options.files, tokenizer, options.output, shlex.split(options.beam), **settings)
+
+
+def _masking(options):
+    from keras_bert_suite.data.masking import Masking
+
+    given = {"rate": options.masking_rate, "max_predictions": options.max_predictions}
+    given = {name: value for name, value in given.items() if value is not None}
+    if options.masking is None and options.format == "shards":
+        if given:
+            raise ValueError("--masking-rate and --max-predictions go with --masking. Received: them alone.")
+        return None
+    return Masking(strategy=options.masking or "token", **given)
 
 
 def _segmenter(name):

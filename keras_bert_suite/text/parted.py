@@ -54,8 +54,18 @@ def _part(texts):
     if joined.isascii():
         return None
     codes = np.frombuffer(joined.encode("utf-32-le"), np.uint32)  # (characters,)
-    if not (codes >= FIRST).any():
+    found = np.flatnonzero(codes >= FIRST)
+    if not len(found):
         return None
+    offsets = np.zeros(len(texts) + 1, np.int64)
+    np.cumsum([len(text) for text in texts], out=offsets[1:])
+    if len(found) < len(codes) // 16:
+        rows = np.unique(np.searchsorted(offsets, found, side="right") - 1).tolist()
+        if len(rows) < len(texts) // 2:  # The others stay as they are.
+            parted = list(texts)
+            for row, text in zip(rows, _part([texts[row] for row in rows]), strict=True):
+                parted[row] = text
+            return parted
     ideographs = np.zeros(len(codes), bool)
     for first, last in IDEOGRAPHS:
         ideographs |= (codes - np.uint32(first)) <= last - first  # below the first it wraps around
@@ -64,6 +74,4 @@ def _part(texts):
     parted = np.full(ends[-1], ord(" "), np.uint32)
     parted[ends[1:] - 1 - ideographs] = codes
     parted = parted.tobytes().decode("utf-32-le")
-    offsets = np.zeros(len(texts) + 1, np.int64)
-    np.cumsum([len(text) for text in texts], out=offsets[1:])
     return [parted[start:end] for start, end in itertools.pairwise(ends[offsets].tolist())]

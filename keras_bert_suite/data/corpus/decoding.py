@@ -28,7 +28,7 @@ def documents_of(piece, column, errors="strict"):
     if piece.documents == "json":
         return [_one_line_end(text) for text in json_texts(piece, column, errors)]
     if piece.documents == "rows":
-        return [_one_line_end(text) for text in piece.text]
+        return [_one_line_end(text.decode()) for text in piece.text]
     text = _one_line_end(_decoded(piece, errors))
     if piece.documents == "block":
         return BLANK_LINE.split(text)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from keras_bert_suite.errors import DataError, require
 
-__all__ = ["Input", "find_inputs", "open_input", "unreadable"]
+__all__ = ["Input", "describe_input", "find_inputs", "open_input", "unreadable"]
 
 #: What a file may be compressed with.
 COMPRESSIONS = (".gz", ".bz2", ".xz", ".zst")
@@ -68,7 +68,7 @@ def find_inputs(paths):
         found.update(dict.fromkeys(files))
     if not found:
         raise DataError("a corpus needs at least one file of text. Received: none.")
-    return [_input(path) for path in found]
+    return [describe_input(path, os.path.getsize(path)) for path in found]
 
 
 def _files(path):
@@ -85,13 +85,14 @@ def _files(path):
     raise DataError(f"no such file. Check the path; relative ones start at {Path.cwd()}.", path)
 
 
-def _input(path):
+def describe_input(path, size):
+    """Return the `Input` of a file, by its name and its bytes on disk."""
     stem, suffix = os.path.splitext(path.lower())
     compression = suffix if suffix in COMPRESSIONS else ""
     file_format = FORMATS.get(os.path.splitext(stem)[1] if compression else suffix, "text")
     if compression and file_format == "parquet":
         raise DataError(f"Parquet compresses by itself. Received: {compression} around it. Decompress the file.", path)
-    return Input(path, os.path.getsize(path), file_format, compression)
+    return Input(path, size, file_format, compression)
 
 
 class HashedFile(io.RawIOBase):
@@ -111,11 +112,15 @@ class HashedFile(io.RawIOBase):
         self.bytes_read += count
         return count
 
+    def sha256(self):
+        """Return the SHA-256 of what was read so far, in hexadecimal digits."""
+        return self._digest.hexdigest()
+
     def finish(self):
         """Read what a decompressor left and return the SHA-256 of the whole file, in hexadecimal digits."""
         while self.read(BLOCK_BYTES):
             pass
-        return self._digest.hexdigest()
+        return self.sha256()
 
     def close(self):
         self._file.close()

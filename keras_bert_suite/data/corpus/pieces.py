@@ -4,6 +4,7 @@ Nothing is decoded here but the one JSON object, or the one row of Parquet,
 that is too large to be handed on whole.
 """
 
+import hashlib
 import re
 from typing import NamedTuple
 
@@ -27,8 +28,10 @@ class Piece(NamedTuple):
         offset: int. Bytes of text (of Parquet: rows) before it in the file.
         documents: how to find the documents in it: `"block"`, `"line"`, `"file"`
             (all of it belongs to one), `"json"` or `"rows"`.
-        text: bytes; of `"rows"` a list of str.
+        text: bytes; of `"rows"` a list of bytes.
         bytes_read: int. Bytes on disk that were read for it.
+        sha256: str. The checksum of its file up to its end and beyond, which
+            is the same whenever the file is; of `"rows"` that of the text.
     """
 
     path: str
@@ -36,10 +39,11 @@ class Piece(NamedTuple):
     documents: str
     text: bytes | list
     bytes_read: int = 0
+    sha256: str = ""
 
     @property
     def size(self):
-        """int: bytes of text, of `"rows"` its characters."""
+        """int: bytes of text."""
         return len(self.text) if isinstance(self.text, bytes) else sum(map(len, self.text))
 
 
@@ -95,7 +99,7 @@ def _cut(stream, path, documents, find_end, size, hashed):
         if not end:
             return
         cut, text = bytes(memoryview(text)[:end]), text[end:]
-        yield Piece(path, offset, documents, cut, hashed.bytes_read - bytes_read)
+        yield Piece(path, offset, documents, cut, hashed.bytes_read - bytes_read, hashed.sha256())
         offset, bytes_read = offset + end, hashed.bytes_read
 
 
@@ -133,17 +137,18 @@ def _after_sentence(text, size):
 
 def _long_object(piece, column, size):
     """The text of one very long JSON object, or of some that stand beside it, as pieces of one document each."""
-    bytes_read = piece.bytes_read
     for text in json_texts(piece, column):
-        yield from _long_document(text.encode(), piece.path, piece.offset, size, bytes_read)
-        bytes_read = 0
+        yield from _long_document(piece._replace(documents="file", text=text.encode()), size)
+        piece = piece._replace(bytes_read=0)
 
 
-def _long_document(text, path, offset, size, bytes_read):
+def _long_document(piece, size):
+    """A document in pieces."""
+    text = piece.text
     while text:
         end = len(text) if len(text) <= size else _after_paragraph(text, size)
-        yield Piece(path, offset, "file", text[:end], bytes_read)
-        text, bytes_read = text[end:], 0
+        yield piece._replace(text=text[:end])
+        text, piece = text[end:], piece._replace(bytes_read=0)
 
 
 def _parquet_pieces(source, column, size):
@@ -155,27 +160,37 @@ def _parquet_pieces(source, column, size):
             names = file.schema_arrow.names
             if column not in names:
                 raise DataError(f"no column called {column!r}. Columns found: {', '.join(names)}.", source.path)
-            rows = max(1, file.metadata.num_rows)
+            row_bytes = source.size / max(1, file.metadata.num_rows)
             for batch in file.iter_batches(batch_size=_batch_rows(file.metadata), columns=[column]):
                 for text in batch.column(0).to_pylist():
                     if not isinstance(text, str | None):
                         kind = type(text).__name__
                         raise DataError(f"{column} must be a string. Received: {kind}.", source.path, row + 1)
-                    text = text or ""
-                    length = len(text) if text.isascii() else len(text.encode())
-                    if texts and length > room:
-                        yield Piece(source.path, row - len(texts), "rows", texts, source.size * len(texts) // rows)
+                    data = (text or "").encode()
+                    if texts and len(data) > room:
+                        yield _rows(source.path, row, texts, row_bytes)
                         texts, room = [], size
-                    if length > size:
-                        yield from _long_document(text.encode(), source.path, row, size, source.size // rows)
+                    if len(data) > size:
+                        long = Piece(source.path, row, "file", data, int(row_bytes), hashlib.sha256(data).hexdigest())
+                        yield from _long_document(long, size)
                     else:
-                        texts.append(text)
-                        room -= length
+                        texts.append(data)
+                        room -= len(data)
                     row += 1
     except (arrow.ArrowException, OSError, UnicodeError) as error:
         raise DataError(f"cannot be read as Parquet: {error}. Write the file again.", source.path) from error
     if texts:
-        yield Piece(source.path, row - len(texts), "rows", texts, source.size * len(texts) // rows)
+        yield _rows(source.path, row, texts, row_bytes)
+
+
+def _rows(path, end, texts, row_bytes):
+    """The texts of rows up to `end` as a piece."""
+    digest = hashlib.sha256()
+    for text in texts:
+        digest.update(len(text).to_bytes(8, "little") + text)
+    first = end - len(texts)
+    read = int(row_bytes * end) - int(row_bytes * first)
+    return Piece(path, first, "rows", texts, read, digest.hexdigest())
 
 
 def _batch_rows(metadata, most=1024, batch_bytes=8 << 20):

@@ -16,7 +16,17 @@ from keras_bert_suite.errors import DataError
 from keras_bert_suite.files import replaced_file
 from keras_bert_suite.text.ragged import Ragged
 
-__all__ = ["MANIFEST", "PAIR_KINDS", "Corpus", "Shard", "shard_bytes", "write_manifest", "write_shard"]
+__all__ = [
+    "MANIFEST",
+    "PAIR_KINDS",
+    "Corpus",
+    "Shard",
+    "file_record",
+    "shard_bytes",
+    "tokenizer_record",
+    "write_manifest",
+    "write_shard",
+]
 
 #: The file beside the shards.
 MANIFEST = "manifest.json"
@@ -81,6 +91,11 @@ def write_shard(path, shard):
     data = shard_bytes(shard)
     with replaced_file(path, "wb") as file:
         file.write(data)
+    return file_record(path, shard, data)
+
+
+def file_record(path, shard, data):
+    """Return the record of a shard that was written as the bytes `data`, for the manifest."""
     return {
         "file": Path(path).name,
         "rows": len(shard),
@@ -88,6 +103,12 @@ def write_shard(path, shard):
         "bytes": len(data),
         "sha256": hashlib.sha256(data).hexdigest(),
     }
+
+
+def tokenizer_record(tokenizer):
+    """Return what a manifest says of a `text.Tokenizer`: above all the checksum of the `tokenizer.json` it writes."""
+    data = json.dumps(tokenizer.definition.content, ensure_ascii=False, indent=2).encode()
+    return {"sha256": hashlib.sha256(data).hexdigest(), "kind": tokenizer.kind, "vocab_size": tokenizer.vocab_size}
 
 
 def write_manifest(directory, values, records):
@@ -165,6 +186,7 @@ class Corpus:
             `Shard`.
         Raises:
             DataError: if the file is missing, was cut short or changed.
+            ImportError: if it is one of TFRecords and TensorFlow is not installed.
         """
         from safetensors.numpy import load
 
@@ -181,4 +203,9 @@ class Corpus:
                 "changed; make the corpus again.",
                 path,
             )
+        if path.suffix == ".tfrecord":
+            from keras_bert_suite.data.corpus.tfrecords import read_tfrecord
+
+            labels = {"pair_labels": None} if self.kind == "documents" else {}
+            return dataclasses.replace(read_tfrecord(path), **labels)
         return Shard(**load(data))

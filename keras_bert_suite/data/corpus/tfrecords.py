@@ -1,0 +1,176 @@
+"""TFRecords with the features of google-research/bert, written from shards and read as shards."""
+
+import errno
+import os
+from pathlib import Path
+
+import numpy as np
+
+from keras_bert_suite.data.corpus.examples import serialize_examples
+from keras_bert_suite.data.corpus.shards import (
+    PAIR_KINDS,
+    Corpus,
+    Shard,
+    file_record,
+    tokenizer_record,
+    write_manifest,
+    write_shard,
+)
+from keras_bert_suite.data.masking import Masked, place_predictions
+from keras_bert_suite.errors import DataError, check_choice, require
+from keras_bert_suite.files import check_free, replaced_directory, replaced_file
+from keras_bert_suite.text.ragged import row_offsets
+
+__all__ = ["convert_tfrecords", "read_tfrecord", "write_tfrecord"]
+
+#: The names of the features: the tokens of a row, what is masked in it, and what its pair is.
+FEATURES = (
+    "input_ids",
+    "input_mask",
+    "segment_ids",
+    "masked_lm_positions",
+    "masked_lm_ids",
+    "masked_lm_weights",
+    "next_sentence_labels",
+)
+#: Rows that are parsed, or padded, at a time.
+ROWS = 1024
+
+
+def _tensorflow(purpose):
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    return require("tensorflow", purpose)
+
+
+def write_tfrecord(path, shard, max_length, num_predictions, pad_token_id=0):
+    """Write a masked shard as a file of TFRecords, whole or not at all.
+
+    Args:
+        path: str or path.
+        shard: `Shard` whose tokens are masked.
+        max_length: int. Tokens to which rows are padded.
+        num_predictions: int. Masked tokens to which rows are padded.
+        pad_token_id: int.
+    Returns:
+        dict: the file's record in the manifest.
+    Raises:
+        ImportError: if TensorFlow is not installed.
+    """
+    tf = _tensorflow("Writing TFRecords")
+    masked = Masked(shard.token_ids, shard.masked_positions.astype(np.int64), shard.masked_ids)
+    predictions = place_predictions(masked, shard.offsets, num_predictions)
+    labels = np.zeros(len(shard), np.int64) if shard.pair_labels is None else shard.pair_labels
+    with replaced_file(path, "wb") as file:
+        try:
+            _write_examples(tf, file.name, shard.rows(pad_token_id), predictions, labels, max_length)
+        except tf.errors.OpError as error:
+            raise OSError(errno.EIO, error.message) from error
+        data = Path(file.name).read_bytes()
+    return file_record(path, shard, data)
+
+
+def _write_examples(tf, path, rows, predictions, labels, max_length):
+    with tf.io.TFRecordWriter(path) as writer:
+        for first in range(0, len(rows), ROWS):
+            chosen = slice(first, min(first + ROWS, len(rows)))
+            padded = rows.pad(chosen, length=max_length)
+            arrays = [padded["token_ids"], padded["padding_mask"], padded["segment_ids"]]
+            arrays += [*(array[chosen] for array in predictions), labels[chosen, None]]
+            for example in serialize_examples(dict(zip(FEATURES, arrays, strict=True))):
+                writer.write(example)
+
+
+def read_tfrecord(path):
+    """Read a file of TFRecords as a shard.
+
+    Args:
+        path: str or path.
+    Returns:
+        `Shard` whose tokens are masked. Its segments say where second texts begin.
+    Raises:
+        DataError: if the file is damaged, or its examples lack a feature.
+        ImportError: if TensorFlow is not installed.
+    """
+    tf = _tensorflow("Reading TFRecords")
+    kinds = {name: tf.float32 if name == "masked_lm_weights" else tf.int64 for name in FEATURES}
+    spec = {name: tf.io.RaggedFeature(kind) for name, kind in kinds.items()}
+    batches = []
+    try:
+        for examples in tf.data.TFRecordDataset(str(path)).batch(ROWS):
+            parsed = tf.io.parse_example(examples, spec)
+            for name in FEATURES:
+                if (parsed[name].row_lengths() == 0).numpy().any():
+                    raise DataError(f"each example must have the feature {name}. Received: one without it.", path)
+            batches.append(_flat({name: values.to_tensor().numpy() for name, values in parsed.items()}))
+    except tf.errors.OpError as error:
+        raise DataError(f"cannot be read as TFRecords: {error.message}. Make the file anew.", path) from error
+    if not batches:
+        raise DataError("the file holds no examples.", path)
+    lengths, second_starts, labels, token_ids, counts, positions, masked_ids = map(
+        np.concatenate, zip(*batches, strict=True)
+    )
+    offsets = row_offsets(lengths)
+    dtype = np.uint16 if max(token_ids.max(), masked_ids.max(initial=0)) < 1 << 16 else np.uint32
+    places = positions + np.repeat(offsets[:-1], counts)
+    return Shard(
+        token_ids.astype(dtype),
+        offsets,
+        second_starts.astype(np.int32),
+        labels.astype(np.uint8),
+        masked_positions=places.astype(np.int32),
+        masked_ids=masked_ids.astype(dtype),
+    )
+
+
+def _flat(arrays):
+    """Padded features of some rows as the parts of a shard."""
+    mask = arrays["input_mask"].astype(bool)
+    lengths = mask.sum(axis=1)
+    second_starts = lengths - (arrays["segment_ids"] * mask).sum(axis=1)
+    chosen = arrays["masked_lm_weights"] > 0
+    return (
+        lengths,
+        second_starts,
+        arrays["next_sentence_labels"][:, 0],
+        arrays["input_ids"][mask],
+        chosen.sum(axis=1),
+        arrays["masked_lm_positions"][chosen],
+        arrays["masked_lm_ids"][chosen],
+    )
+
+
+def convert_tfrecords(files, tokenizer, directory, kind="next_sentence", overwrite=False):
+    """Turn files of TFRecords, of google-research/bert or of `build_corpus`, into a corpus of shards.
+
+    Args:
+        files: sequence of str or path. One shard is made of each.
+        tokenizer: `text.Tokenizer` that they were made with. It is saved beside the shards.
+        directory: str or path. Where the corpus goes.
+        kind: what `next_sentence_labels` tell: `"next_sentence"` or `"sentence_order"`.
+        overwrite: bool. Whether what is in `directory` may be replaced.
+    Returns:
+        `Corpus`.
+    Raises:
+        DataError: if a file is damaged, or was made with another vocabulary.
+    """
+    check_choice("convert_tfrecords", "kind", kind, PAIR_KINDS[:2])
+    check_free(directory, overwrite)
+    with replaced_directory(directory, overwrite) as temporary:
+        tokenizer.save_pretrained(temporary)
+        records, longest = [], 0
+        for number, path in enumerate(files):
+            shard = read_tfrecord(path)
+            if (largest := int(shard.token_ids.max())) >= tokenizer.vocab_size:
+                raise DataError(
+                    f"ids must be below {tokenizer.vocab_size}, the size of the vocabulary. Received: {largest}. "
+                    "Use the tokenizer that the file was made with.",
+                    path,
+                )
+            longest = max(longest, int(np.diff(shard.offsets).max()))
+            records.append(write_shard(temporary / f"{number:06d}.safetensors", shard))
+        if not records:
+            raise DataError("a corpus needs at least one file of TFRecords. Received: none.")
+        write_manifest(
+            temporary, {"kind": kind, "max_length": longest, "tokenizer": tokenizer_record(tokenizer)}, records
+        )
+    return Corpus(directory)
