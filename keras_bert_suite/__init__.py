@@ -21,6 +21,7 @@ _HOMES = {
     "MaskedLM": "tasks",
     "MultiTask": "tasks",
     "MultipleChoice": "tasks",
+    "Pretrainer": "tasks",
     "PromptClassifier": "tasks",
     "QuestionAnswerer": "tasks",
     "RelationClassifier": "tasks",

@@ -109,6 +109,7 @@ def test_public_names():
         "MultiTask",
         "MultipleChoice",
         "PRESETS",
+        "Pretrainer",
         "PromptClassifier",
         "QuestionAnswerer",
         "RelationClassifier",

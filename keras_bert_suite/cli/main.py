@@ -17,6 +17,7 @@ COMMANDS = {
     "tune": "search for the learning rate, batch size and the rest that suit your data",
     "train-vocab": "learn a WordPiece vocabulary from your text",
     "pretrain-data": "turn text into a corpus for pretraining",
+    "pretrain": "train an encoder on a corpus, from new weights or on from a checkpoint",
     "evaluate": "score a trained model on a labelled file",
     "predict": "label texts or a file of texts",
     "export": "write a model as SavedModel, LiteRT and ONNX",

@@ -10,6 +10,7 @@ from keras_bert_suite.data.batching import (
 from keras_bert_suite.data.choices import ChoiceExample, read_choices
 from keras_bert_suite.data.comparisons import Comparison, read_comparisons
 from keras_bert_suite.data.labels import LabelMap
+from keras_bert_suite.data.masking import Masking, MaskingVocabulary, mask_tokens, place_predictions
 from keras_bert_suite.data.packing import (
     PackedBatch,
     packed_places,
@@ -31,6 +32,8 @@ __all__ = [
     "Entity",
     "Example",
     "LabelMap",
+    "Masking",
+    "MaskingVocabulary",
     "PackedBatch",
     "Question",
     "Relation",
@@ -38,14 +41,16 @@ __all__ = [
     "bucket_lengths",
     "check_spans",
     "find_words",
+    "mask_tokens",
     "packed_places",
     "packed_row_length",
     "padding_share",
+    "place_predictions",
     "plan_packed_batches",
     "plan_prediction_batches",
     "plan_training_batches",
-    "read_comparisons",
     "read_choices",
+    "read_comparisons",
     "read_examples",
     "read_questions",
     "read_relations",

@@ -5,6 +5,7 @@ from keras_bert_suite.tasks.few_shot import FewShotClassifier
 from keras_bert_suite.tasks.masked_lm import MaskedLM
 from keras_bert_suite.tasks.multi_task import MultiTask
 from keras_bert_suite.tasks.multiple_choice import MultipleChoice
+from keras_bert_suite.tasks.pretrainer import Pretrainer
 from keras_bert_suite.tasks.prompt_classifier import PromptClassifier
 from keras_bert_suite.tasks.question_answerer import QuestionAnswerer
 from keras_bert_suite.tasks.registry import open_task, task_class, task_of
@@ -23,6 +24,7 @@ __all__ = [
     "MaskedLM",
     "MultiTask",
     "MultipleChoice",
+    "Pretrainer",
     "PromptClassifier",
     "QuestionAnswerer",
     "RelationClassifier",

@@ -23,15 +23,19 @@ from keras_bert_suite.training.metrics import MultiLabelF1
 from keras_bert_suite.training.mixed_dataset import MixedDataset
 from keras_bert_suite.training.optimizers import AdamW, Lamb, build_optimizer
 from keras_bert_suite.training.packed_dataset import PackedDataset
+from keras_bert_suite.training.pretraining_dataset import PretrainingDataset
+from keras_bert_suite.training.pretraining_losses import MaskedLMLoss, ReplacedTokenAccuracy, ReplacedTokenLoss
+from keras_bert_suite.training.pretraining_speed import PretrainingSpeed
 from keras_bert_suite.training.progress import ProgressBar
 from keras_bert_suite.training.recipe import Recipe
 from keras_bert_suite.training.repeated_dataset import RepeatedDataset
 from keras_bert_suite.training.resume import fit_resumable
 from keras_bert_suite.training.schedules import LinearWarmupDecay, build_schedule
 from keras_bert_suite.training.span_loss import SpanAccuracy, SpanLoss
+from keras_bert_suite.training.staged_dataset import StagedDataset
 
 __all__ = [
-    "IGNORED",
+    "AdamW",
     "BucketedDataset",
     "CRFLoss",
     "CSVLog",
@@ -45,21 +49,27 @@ __all__ = [
     "FeatureDataset",
     "GradualUnfreezing",
     "GroupedDataset",
+    "IGNORED",
     "InBatchAccuracy",
     "Lamb",
-    "AdamW",
     "LinearWarmupDecay",
+    "MaskedLMLoss",
     "MixedDataset",
     "MultiLabelF1",
     "MultipleNegativesRankingLoss",
     "NonFiniteLoss",
     "PackedDataset",
+    "PretrainingDataset",
+    "PretrainingSpeed",
     "ProgressBar",
     "RDropLoss",
     "Recipe",
     "RepeatedDataset",
+    "ReplacedTokenAccuracy",
+    "ReplacedTokenLoss",
     "SpanAccuracy",
     "SpanLoss",
+    "StagedDataset",
     "TensorBoardLog",
     "TokenTargets",
     "TripletLoss",
