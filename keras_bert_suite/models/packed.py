@@ -5,7 +5,7 @@ import keras
 from keras_bert_suite.layers import Fold, PackedMask, PackedMean, Pooler, Pooling, TakePositions, Unfold
 from keras_bert_suite.models.encoder import connect_encoder, find_record
 
-__all__ = ["build_packed", "can_pack"]
+__all__ = ["build_packed", "can_pack", "connect_packed"]
 
 
 def build_packed(model):
@@ -39,18 +39,9 @@ def build_packed(model):
     Source: Krell et al. 2021, section 3.2.
     """
     source, head = _head(model)
-    mask = PackedMask(name="packed_mask")
     layers = {layer.name: layer for layer in model.layers if layer is not source}  # its Pooler comes last
 
-    names = ("token_ids", "segment_ids", "sequence_ids", "position_ids")
-    inputs = {name: keras.Input((None,), dtype="int32", name=name) for name in names}
-    sequence_output = connect_encoder(
-        layers,
-        inputs["token_ids"],
-        inputs["segment_ids"],
-        padding_mask=mask(inputs["sequence_ids"]),
-        position_ids=inputs["position_ids"],
-    )["sequence_output"]
+    inputs, sequence_output = connect_packed(layers)
     # Where `head(...)` would nest the head as one layer, `head.call` connects its layers one by one.
     if source is None:
         return keras.Model(inputs, head.call(sequence_output), name=model.name)
@@ -68,6 +59,27 @@ def build_packed(model):
     outputs = Unfold(dtype="float32", name="unfold_places")(head.call(features), folded=positions)
 
     return keras.Model(inputs, outputs, name=model.name)  # (B, P, L)
+
+
+def connect_packed(layers):
+    """Connect the layers of an encoder for rows that hold several texts, kept apart by an attention mask.
+
+    Args:
+        layers: dict from a name to a layer, as `connect_encoder` takes it.
+    Returns:
+        `(inputs, sequence_output)`: dict of the first four inputs of `build_packed`, and `(B, T, D)`.
+    """
+    mask = PackedMask(name="packed_mask")
+    names = ("token_ids", "segment_ids", "sequence_ids", "position_ids")
+    inputs = {name: keras.Input((None,), dtype="int32", name=name) for name in names}
+    outputs = connect_encoder(
+        layers,
+        inputs["token_ids"],
+        inputs["segment_ids"],
+        padding_mask=mask(inputs["sequence_ids"]),
+        position_ids=inputs["position_ids"],
+    )
+    return inputs, outputs["sequence_output"]
 
 
 def can_pack(model):

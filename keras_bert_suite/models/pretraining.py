@@ -3,10 +3,10 @@
 import keras
 
 from keras_bert_suite.errors import check_choice
-from keras_bert_suite.layers import PackedMask, TakePositions
-from keras_bert_suite.models.encoder import connect_encoder
+from keras_bert_suite.layers import TakePositions
 from keras_bert_suite.models.features import head_dtype
 from keras_bert_suite.models.masked_lm import build_masked_lm
+from keras_bert_suite.models.packed import connect_packed
 from keras_bert_suite.models.sentence_pairs import build_next_sentence, build_sentence_order
 
 __all__ = ["PAIR_HEADS", "build_packed_pretraining", "build_pretraining", "pretraining_flops"]
@@ -84,18 +84,10 @@ def build_packed_pretraining(model):
         )
     layers = {layer.name: layer for layer in model.layers}
     vocabulary = layers["masked_lm"]
-    mask = PackedMask(name="packed_mask")
     take = TakePositions(dtype=head_dtype(model), name="take_masked")
 
-    names = ("token_ids", "segment_ids", "sequence_ids", "position_ids", "masked_positions")
-    inputs = {name: keras.Input((None,), dtype="int32", name=name) for name in names}
-    sequence_output = connect_encoder(
-        layers,
-        inputs["token_ids"],
-        inputs["segment_ids"],
-        padding_mask=mask(inputs["sequence_ids"]),
-        position_ids=inputs["position_ids"],
-    )["sequence_output"]
+    inputs, sequence_output = connect_packed(layers)
+    inputs["masked_positions"] = keras.Input((None,), dtype="int32", name="masked_positions")
     features = layers["masked_lm_transform"](take(sequence_output, positions=inputs["masked_positions"]))
     table = {}
     if vocabulary.kernel is None:

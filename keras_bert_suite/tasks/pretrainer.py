@@ -168,9 +168,10 @@ class Pretrainer(TrainableTask):
             task = cls(find_encoder(model), tokenizer, generator=generator, **options)
             stored = checkpoint.path / GENERATOR
             if generator is None and stored.is_dir():
-                task._generator_config = open_checkpoint(stored).config
+                generator_checkpoint = open_checkpoint(stored)
+                task._generator_config = generator_checkpoint.config
                 task._build(discriminator=model)
-                _fill(task.generator, open_checkpoint(stored))
+                _fill(task.generator, generator_checkpoint)
             else:
                 logger.warning("%s has no generator: starting from new weights there.", checkpoint.path)
                 task._build(discriminator=model)
@@ -261,18 +262,15 @@ class Pretrainer(TrainableTask):
             learning_rate = NEW_LEARNING_RATE * 768 / encoder_config(self.encoder).hidden_dim
         super().compile(learning_rate, **options)
 
-    def _compile_model(self, model, num_batches=None):
-        chosen = self._compile_options
-        jit_compile = chosen["jit_compile"]
-        if jit_compile is None:
-            jit_compile = "auto" if compiles_per_shape() else False
-        model.compile(
-            optimizer=self.recipe.build_optimizer(model, num_batches),
-            loss=chosen["loss"] or self._losses(model),
-            loss_weights={name: REPLACED_TOKEN_WEIGHT if name == "replaced_token" else 1.0 for name in model.output},
-            weighted_metrics=chosen["metrics"] or self._metrics(model),
-            jit_compile=jit_compile,
-        )
+    @property
+    def _loss_weights(self):
+        return {name: REPLACED_TOKEN_WEIGHT if name == "replaced_token" else 1.0 for name in self.model.output}
+
+    def _default_loss(self):
+        return self._losses(self.model)
+
+    def _default_metrics(self):
+        return self._metrics(self.model)
 
     def _losses(self, model):
         kinds = {
@@ -367,7 +365,9 @@ class Pretrainer(TrainableTask):
         if validation_data is not None:
             packed = training.datasets[0].packed
             size = training.batch_size
-            validation_data = self._dataset(self._corpus(validation_data), size, masking, packed, 0, shuffle=False)
+            validation_data = self._dataset(
+                self._corpus(validation_data), size, masking, packed, 0, self.pair_head, shuffle=False
+            )
         return self._train(
             training,
             validation_data=validation_data,
@@ -411,7 +411,8 @@ class Pretrainer(TrainableTask):
             raise ValueError(f"Pretrainer: give steps or epochs, not both. Received: steps={steps}, epochs={epochs}.")
         packed = self._packs_corpora([one for one, _ in stages], packing)
         datasets = [
-            self._dataset(one, size, masking, packed, seed) for (one, _), size in zip(stages, sizes, strict=True)
+            self._dataset(one, size, masking, packed, seed, self.pair_head)
+            for (one, _), size in zip(stages, sizes, strict=True)
         ]
         if steps is None:
             epochs = 1 if epochs is None else epochs
@@ -423,7 +424,7 @@ class Pretrainer(TrainableTask):
         parts = list(zip(datasets, np.diff(ends).tolist(), strict=True))
         return StagedDataset(parts, num_epochs=-(-steps // report_steps))
 
-    def _dataset(self, corpus, batch_size, masking, packed, seed, shuffle=True):
+    def _dataset(self, corpus, batch_size, masking, packed, seed, pair_head, shuffle=True):
         if masking is None and self.objective == "replaced_token":
             masking = Masking(mask_rate=0.85, random_rate=0.0)
         return PretrainingDataset(
@@ -431,7 +432,7 @@ class Pretrainer(TrainableTask):
             self.tokenizer,
             batch_size,
             masking=masking,
-            pair_head=self.pair_head,
+            pair_head=pair_head,
             replaced_token=self.objective == "replaced_token",
             packed=packed,
             seed=seed,
@@ -495,11 +496,10 @@ class Pretrainer(TrainableTask):
         """
         corpus = self._corpus(data)
         model = self.model
-        pair_head, self.pair_head = self.pair_head, self.pair_head if corpus.kind == self.pair_head else None
-        try:
-            dataset = self._dataset(corpus, batch_size, masking, packed=False, seed=seed, shuffle=False)
-        finally:
-            self.pair_head = pair_head
+        pair_head = self.pair_head if corpus.kind == self.pair_head else None
+        dataset = self._dataset(
+            corpus, batch_size, masking, packed=False, seed=seed, pair_head=pair_head, shuffle=False
+        )
         names = [name for name in model.output if name in dataset[0][1]]
         scorer = keras.Model(model.input, {name: model.output[name] for name in names})
         scorer.compile(

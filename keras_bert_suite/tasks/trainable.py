@@ -45,6 +45,8 @@ class TrainableTask:
     monitor = ("val_accuracy", "max")
     #: Whether that is a score of texts, which `_epoch_scores(examples)` gives after each epoch, and no metric of Keras.
     scores_texts = False
+    #: How much the loss of each output counts, by its name; `None` where there is one.
+    _loss_weights = None
 
     recipe = Recipe()
     _compile_options = types.MappingProxyType({"loss": None, "metrics": None, "jit_compile": None})
@@ -77,6 +79,7 @@ class TrainableTask:
         model.compile(
             optimizer=self.recipe.build_optimizer(model, num_batches),
             loss=chosen["loss"] or self._default_loss(),
+            loss_weights=self._loss_weights,
             weighted_metrics=chosen["metrics"] or self._default_metrics(),
             jit_compile=jit_compile,
         )
@@ -170,9 +173,9 @@ class TrainableTask:
             return self._train(x, y, validation_data=validation_data, batch_size=batch_size, **common)
         examples = self._read(x, y, pairs, columns, require_label=True)
         self._learn_from(examples)
-        validation = validation_data
-        if not _is_for_keras(validation):
-            given = validation if isinstance(validation, tuple) else (validation, None)
+        for_keras = _is_for_keras(validation_data)
+        if not for_keras:
+            given = validation_data if isinstance(validation_data, tuple) else (validation_data, None)
             validation = self._read(*given, None, columns, require_label=True)
         packed = self._packs(packing)
         # Keras seeds Python's generator along with its own, so keras.utils.set_random_seed governs this too.
@@ -181,18 +184,18 @@ class TrainableTask:
         training.epoch = -1  # `fit` ends an epoch before the first: with a directory and without, orders are the same.
         if class_weight is not None:
             training.weights = self._example_weights(examples, class_weight)
-        if not _is_for_keras(validation_data):
+        if not for_keras:
             if self.scores_texts and current_distribution().name is None:
                 common["callbacks"] = [EpochScores(self, validation), *(callbacks or [])]
             packed = isinstance(training, PackedDataset)
-            validation_batches = self._dataset(validation, batch_size, packed, shuffle=False)
+            validation_data = self._dataset(validation, batch_size, packed, shuffle=False)
         history = self._train(
             training,
-            validation_data=validation if _is_for_keras(validation_data) else validation_batches,
+            validation_data=validation_data,
             shuffle=False,  # The data set has an order of its own each epoch.
             **common,
         )
-        if not _is_for_keras(validation_data):
+        if not for_keras:
             self._settle(validation)
         return history
 

@@ -96,6 +96,7 @@ class PretrainingDataset(keras.utils.PyDataset):
         self.shuffle = shuffle
         self.seed = seed
         self.epoch = 0
+        self._order = (None,)  # of the shards in one epoch: it, their groups, the rows before each
         self._groups = collections.OrderedDict()
         self._lock = threading.Lock()
         self.buckets = (self.row_length,) if packed else bucket_lengths(corpus.max_length)
@@ -232,7 +233,10 @@ class PretrainingDataset(keras.utils.PyDataset):
 
     def _pieces(self, epoch, index):
         """Return the rows of a batch as list of `(group, rows)`: it may begin in one group and end in the next."""
-        groups, bounds = self._order_of(epoch)
+        order = self._order
+        if order[0] != epoch:
+            order = self._order = epoch, *self._order_of(epoch)
+        _, groups, bounds = order
         start = index * self.batch_size
         stop = min(start + self.batch_size, self.corpus.num_rows)
         pieces = []

@@ -105,7 +105,4 @@ def _rows(corpus, number, static):
     elif shard.masked_positions is not None:
         token_ids = token_ids.copy()
         token_ids[shard.masked_positions] = shard.masked_ids
-    word_starts = shard.word_starts
-    if word_starts is not None:
-        word_starts = np.unpackbits(word_starts, count=len(token_ids)).astype(bool)
-    return Rows(token_ids, shard.offsets, shard.second_starts, shard.pair_labels, word_starts, **masked)
+    return Rows(token_ids, shard.offsets, shard.second_starts, shard.pair_labels, shard.begins_word(), **masked)

@@ -68,9 +68,7 @@ def mask_shard(shard, vocabulary, masking, seed):
     Returns:
         `Shard`, with the masked places and what stood there.
     """
-    begins = None
-    if shard.word_starts is not None:
-        begins = np.unpackbits(shard.word_starts, count=len(shard.token_ids)).astype(bool)
+    begins = shard.begins_word()
     token_ids, places, masked_ids = [], [], []
     for number, first in enumerate(range(0, len(shard), MASKED_ROWS)):
         offsets = shard.offsets[first : first + MASKED_ROWS + 1]

@@ -66,6 +66,12 @@ class Shard:
     def __len__(self):
         return len(self.offsets) - 1
 
+    def begins_word(self):
+        """Return bool `(N,)`, whether each token begins a word, or `None` where only the ids tell."""
+        if self.word_starts is None:
+            return None
+        return np.unpackbits(self.word_starts, count=len(self.token_ids)).astype(bool)
+
     def rows(self, pad_token_id=0):
         """Return the rows as a `text.Ragged`."""
         return Ragged(self.token_ids.astype("int32"), self.offsets, self.second_starts, pad_token_id)
