@@ -45,10 +45,10 @@ def decode_field(emissions, offsets, layer):
     Source: Viterbi 1967; Rabiner 1989, section III.
     """
     start, end, transitions = (
-        keras.ops.convert_to_numpy(weight.value).astype("float32")
+        keras.ops.convert_to_numpy(weight.value).astype("float64")
         for weight in (layer.start_transitions, layer.end_transitions, layer.transitions)
     )
-    emissions = emissions.astype("float32")
+    emissions = emissions.astype("float64")
     lengths = np.diff(offsets)
     order = np.argsort(-lengths, kind="stable")
     order = order[lengths[order] > 0]
@@ -74,7 +74,7 @@ def decode_field(emissions, offsets, layer):
         forward[words] = sums[:count]
 
     ended = scores + end if longest else None
-    backward = np.zeros((len(order), len(end)), "float32") + end
+    backward = np.zeros((len(order), len(end))) + end
     total = _log_sum(sums + end, axis=1) if longest else None
     tag = ended.argmax(axis=1) if longest else None
     for step in range(longest - 1, -1, -1):
