@@ -5,7 +5,7 @@ import unicodedata
 
 import numpy as np
 
-__all__ = ["find_words"]
+__all__ = ["character_kinds", "find_words"]
 
 #: What a character does: it parts words, runs together with its like, is a word alone, or belongs to what is before it.
 PARTS, RUNS, ALONE, ATTACHED = range(4)
@@ -29,7 +29,7 @@ UNSPACED = (
 
 
 @functools.cache
-def _kinds():
+def character_kinds():
     """The kind of every code point: uint8 `(0x110000,)`."""
     kinds = np.full(0x110000, PARTS, np.uint8)
     by_category = {"L": RUNS, "N": RUNS, "M": ATTACHED, "P": ALONE, "S": ALONE, "Cf": ATTACHED, "Co": ALONE}
@@ -62,7 +62,7 @@ def find_words(texts):
     ([[0, 3], [3, 4], [4, 5], [6, 10], [0, 1], [1, 2], [2, 3]], [0, 4, 7])
     """
     joined = "\n".join([*texts, ""])
-    kinds = _kinds()[np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), np.uint32)]
+    kinds = character_kinds()[np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), np.uint32)]
     bases = np.cumsum([0, *(len(text) + 1 for text in texts)])  # where each text begins
     before = np.concatenate([[PARTS], kinds[:-1]])
     # An attached character does as the one that it is attached to; what comes after it sees that one.
