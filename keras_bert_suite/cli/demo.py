@@ -34,7 +34,6 @@ def run(options):
     import keras
 
     from keras_bert_suite import TextClassifier
-    from keras_bert_suite.tasks.inputs import read_input
 
     def say(line):
         print(line, file=sys.stderr if options.json else sys.stdout, flush=True)
@@ -59,14 +58,11 @@ def run(options):
         answer = classifier.predict([text])[0]
         say(f"  {answer['label']:<22} {answer['score']:.3f}  {text}")
 
-    say("Exporting, and running every sentence of the test set in every runtime.")
-    test = read_input(files["test"], require_label=True)
+    say("Exporting, and scoring every artifact on the test set in its own runtime.")
     report = classifier.export(
         output / "export",
         formats=("saved_model", "litert", "litert-int8", "onnx"),
-        texts=test.texts,
-        pairs=test.pairs,
-        labels=test.labels,
+        examples=files["test"],
         overwrite=True,
         progress=not options.json,
     )

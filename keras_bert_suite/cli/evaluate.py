@@ -1,23 +1,22 @@
 """Score a trained model on a labelled file."""
 
-from keras_bert_suite.cli.shared import add_columns, columns_from, print_result, start
+from keras_bert_suite.cli.shared import add_columns, columns_from, open_trained, print_result, start
 
 EXAMPLE = """\
   kbs evaluate saved_models/intents --data examples/data/test.tsv
+  kbs evaluate saved_models/intents-export/litert/model.tflite --data examples/data/test.tsv
 """
 
 
 def add_arguments(parser):
-    parser.add_argument("model", metavar="MODEL", help="the directory of a trained model")
+    parser.add_argument("model", metavar="MODEL", help="the directory of a trained model, or an exported file")
     parser.add_argument("--data", required=True, metavar="FILE", help="labelled examples")
     add_columns(parser)
 
 
 def run(options):
     start(options.data)
-    from keras_bert_suite.tasks import open_task
-
-    task = open_task(options.model)
+    task = open_trained(options.model)
     print_result(
         options,
         task.evaluate(options.data, columns=columns_from(options.columns), progress=not options.json),

@@ -20,15 +20,17 @@ COMMANDS = {
     "pretrain": "train an encoder on a corpus, from new weights or on from a checkpoint",
     "evaluate": "score a trained model on a labelled file",
     "predict": "label texts or a file of texts",
-    "export": "write a model as SavedModel, LiteRT and ONNX",
+    "export": "write a model as SavedModel, LiteRT, ONNX, and for TF Serving",
     "convert": "write a checkpoint in another format, its numbers compared",
     "inspect": "say what a checkpoint is, and what it lacks",
     "verify": "run exported artifacts and hold them against their model",
+    "bench": "time exported artifacts, and measure size and memory",
+    "serve": "serve exported models over REST and gRPC, as TF Serving does",
     "doctor": "say what is installed, what works here, and what to install for the rest",
 }
 
 #: Commands that start no backend.
-WITHOUT_KERAS = ("doctor", "inspect", "train-vocab", "pretrain-data")
+WITHOUT_KERAS = ("doctor", "inspect", "train-vocab", "pretrain-data", "bench", "serve")
 
 BACKENDS = ("tensorflow", "jax", "torch")
 

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from keras_bert_suite.cli.shared import add_columns, columns_from, print_result, start
+from keras_bert_suite.cli.shared import add_columns, columns_from, open_trained, print_result, start
 
 EXAMPLE = """\
   kbs predict saved_models/intents --text "where is my parcel" "cancel that order"
@@ -12,7 +12,7 @@ EXAMPLE = """\
 
 
 def add_arguments(parser):
-    parser.add_argument("model", metavar="MODEL", help="the directory of a trained model")
+    parser.add_argument("model", metavar="MODEL", help="the directory of a trained model, or an exported file")
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--text", nargs="+", metavar="TEXT", help="texts to label")
     source.add_argument("--input", metavar="FILE", help="a file of texts, of any size")
@@ -29,9 +29,7 @@ def run(options):
     if options.output and not options.input:
         raise ValueError("--output goes with --input.")
     start(options.input)
-    from keras_bert_suite.tasks import open_task
-
-    task = open_task(options.model)
+    task = open_trained(options.model)
     columns = columns_from(options.columns)
     if options.output:
         count = task.predict_file(options.input, options.output, columns=columns, progress=not options.json)

@@ -10,7 +10,16 @@ import tempfile
 
 from keras_bert_suite.data.lines import check_file
 
-__all__ = ["add_columns", "add_seed", "columns_from", "positive_float", "positive_int", "print_result", "start"]
+__all__ = [
+    "add_columns",
+    "add_seed",
+    "columns_from",
+    "open_trained",
+    "positive_float",
+    "positive_int",
+    "print_result",
+    "start",
+]
 
 
 def positive_int(text):
@@ -106,3 +115,11 @@ def print_result(options, values, text=None):
 
 def _readable(value):
     return f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+def open_trained(path):
+    """Open a trained model, or an exported file, as the task that it was trained for."""
+    from keras_bert_suite.export.artifact import is_artifact, open_artifact
+    from keras_bert_suite.tasks import open_task
+
+    return open_artifact(path) if is_artifact(path) else open_task(path)

@@ -6,7 +6,7 @@ The exit code is 1 when an artifact is further off than it may be.
 
 import json
 
-from keras_bert_suite.cli.shared import add_columns, columns_from, print_result, start
+from keras_bert_suite.cli.shared import add_columns, columns_from, positive_float, print_result, start
 
 EXAMPLE = """\
   kbs verify saved_models/intents-export --model saved_models/intents --data examples/data/test.tsv
@@ -14,9 +14,16 @@ EXAMPLE = """\
 
 
 def add_arguments(parser):
-    parser.add_argument("artifacts", metavar="ARTIFACTS", help="the directory that kbs export wrote")
+    parser.add_argument("artifacts", metavar="ARTIFACTS", help="the directory that kbs export wrote, or one artifact")
     parser.add_argument("--model", required=True, metavar="MODEL", help="the directory of the model they came from")
-    parser.add_argument("--data", metavar="FILE", help="texts to run, and perhaps their labels")
+    parser.add_argument("--data", metavar="FILE", help="examples to compare on, and perhaps their labels")
+    parser.add_argument(
+        "--tolerance",
+        type=positive_float,
+        metavar="X",
+        help="the largest difference of probabilities (default: 1e-4 for float32, none for others)",
+    )
+    parser.add_argument("--plot", metavar="FILE", help="an .svg of size, difference or score, and latency")
     add_columns(parser)
 
 
@@ -24,14 +31,17 @@ def run(options):
     from keras_bert_suite.export import verify_artifacts
 
     start(options.data)
-    from keras_bert_suite import TextClassifier
-    from keras_bert_suite.tasks.inputs import read_input
+    from keras_bert_suite.tasks import open_task
 
-    classifier = TextClassifier.from_pretrained(options.model)
-    examples = {}
-    if options.data:
-        found = read_input(options.data, columns=columns_from(options.columns))
-        examples = {"texts": found.texts, "pairs": found.pairs, "labels": found.labels}
-    report = verify_artifacts(options.artifacts, classifier, progress=not options.json, **examples)
+    report = verify_artifacts(
+        options.artifacts,
+        open_task(options.model),
+        options.data,
+        columns=columns_from(options.columns),
+        tolerance=options.tolerance,
+        progress=not options.json,
+    )
+    if options.plot:
+        report.write_plot(options.plot)
     print_result(options, json.loads(report.to_json()), report.table())
     return 0 if report.passed else 1

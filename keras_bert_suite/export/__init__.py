@@ -1,13 +1,31 @@
-"""Leaving Keras: SavedModel, LiteRT and ONNX files, each checked against the model it came from.
+"""Leaving Keras: SavedModel, LiteRT, ONNX and OpenVINO files, each checked against the model it came from.
 
-Artifacts are written and run by a worker process with the TensorFlow backend,
-from whatever backend the caller runs; this side imports neither TensorFlow nor
-any runtime.
+Artifacts are written by a worker process with the TensorFlow backend, from
+whatever backend the caller runs, and run in processes of their own; this side
+imports neither TensorFlow nor any runtime.
 """
 
-from keras_bert_suite.export.export_task import export_task
-from keras_bert_suite.export.formats import FORMATS, available_formats
-from keras_bert_suite.export.report import Report
-from keras_bert_suite.export.verify import verify_artifacts
+import importlib
 
-__all__ = ["FORMATS", "Report", "available_formats", "export_task", "verify_artifacts"]
+_HOMES = {
+    "FORMATS": "formats",
+    "Report": "report",
+    "available_formats": "formats",
+    "export_task": "exporting",
+    "open_artifact": "artifact",
+    "verify_artifacts": "verify",
+}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name):
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__():
+    return __all__

@@ -1,21 +1,17 @@
 """TFLite metadata: what MediaPipe reads to know tensors, vocabulary and labels.
 
 The metadata is a flatbuffer of its own (schema `metadata_schema.fbs`, published
-with MediaPipe and TFLite Support), held by a buffer of the model that is named
-`TFLITE_METADATA`. Files that it refers to lie in a zip after the end of the
-model. Only the parts that a BERT classifier needs are written.
+with MediaPipe and TFLite Support), which a buffer of the model holds. Files that
+it refers to lie in a zip after the end of the model. Only the parts that a BERT
+classifier or embedder needs are written.
 """
 
-import io
-import zipfile
-
 import flatbuffers
-from flatbuffers import number_types
-from flatbuffers.table import Table
 
-__all__ = ["add_metadata", "classifier_metadata"]
+from keras_bert_suite.export.litert_file import LABELS, VOCABULARY
 
-NAME = "TFLITE_METADATA"
+__all__ = ["classifier_metadata", "embedder_metadata"]
+
 #: The earliest reader that knows tensor groups, the newest thing used here.
 MIN_PARSER_VERSION = "1.2.0"
 
@@ -44,17 +40,8 @@ FIELDS = {
 # Values of the schema's enumerations and union types.
 FEATURE_PROPERTIES = 1
 BERT_TOKENIZER_OPTIONS = 4
-TENSOR_AXIS_LABELS = 2
-VOCABULARY = 5
-
-# Places in TFLite's own schema: fields of Model, Buffer and Metadata, and the identifier of the file.
-MODEL_FIELDS = 8
-SCALAR_FIELDS = {0: number_types.Uint32Flags}  # version; all others are offsets
-BUFFERS, METADATA = 4, 6
-BUFFER_DATA = 0
-METADATA_NAME, METADATA_BUFFER = 0, 1
-IDENTIFIER = b"TFL3"
-ALIGNMENT = 16
+LABEL_FILE = 2  # TENSOR_AXIS_LABELS
+VOCABULARY_FILE = 5
 
 INPUTS = {
     "ids": "Numbers of the tokens of the text.",
@@ -72,105 +59,36 @@ def classifier_metadata(input_order, description):
     Returns:
         bytes.
     """
-    vocabulary = _table("AssociatedFile", name="vocab.txt", description="Token of each id.", type=VOCABULARY)
-    labels = _table("AssociatedFile", name="labels.txt", description="Label of each score.", type=TENSOR_AXIS_LABELS)
+    labels = _table("AssociatedFile", name=LABELS, description="Label of each score.", type=LABEL_FILE)
     score = _tensor("score", "Probability of each label.", associated_files=[labels])
+    return _metadata("TextClassifier", description, input_order, score)
+
+
+def embedder_metadata(input_order, description):
+    """Return the metadata of a BERT sentence embedder as a flatbuffer; arguments as for `classifier_metadata`."""
+    return _metadata("TextEmbedder", description, input_order, _tensor("embedding", "Vector of the text."))
+
+
+def _metadata(name, description, input_order, output):
+    vocabulary = _table("AssociatedFile", name=VOCABULARY, description="Token of each id.", type=VOCABULARY_FILE)
+    tokenizer = _table("BertTokenizerOptions", vocab_file=[vocabulary])
     subgraph = _table(
         "SubGraphMetadata",
-        input_tensor_metadata=[_tensor(name, INPUTS[name]) for name in input_order],
-        output_tensor_metadata=[score],
-        input_process_units=[
-            _table(
-                "ProcessUnit",
-                options_type=BERT_TOKENIZER_OPTIONS,
-                options=_table("BertTokenizerOptions", vocab_file=[vocabulary]),
-            )
-        ],
+        input_tensor_metadata=[_tensor(tensor, INPUTS[tensor]) for tensor in input_order],
+        output_tensor_metadata=[output],
+        input_process_units=[_table("ProcessUnit", options_type=BERT_TOKENIZER_OPTIONS, options=tokenizer)],
         input_tensor_groups=[_table("TensorGroup", name="text", tensor_names=list(input_order))],
     )
-    builder = flatbuffers.Builder()
-    root = _write(
-        builder,
-        _table(
-            "ModelMetadata",
-            name="TextClassifier",
-            description=description,
-            subgraph_metadata=[subgraph],
-            min_parser_version=MIN_PARSER_VERSION,
-        ),
+    model = _table(
+        "ModelMetadata",
+        name=name,
+        description=description,
+        subgraph_metadata=[subgraph],
+        min_parser_version=MIN_PARSER_VERSION,
     )
-    builder.Finish(root, file_identifier=b"M001")
+    builder = flatbuffers.Builder()
+    builder.Finish(_write(builder, model), file_identifier=b"M001")
     return bytes(builder.Output())
-
-
-def add_metadata(model, metadata, files):
-    """Return a model with metadata and the files it refers to.
-
-    The weights are not touched: new tables go in front of the old bytes, and
-    offsets between old tables stay right because they are relative.
-
-    Args:
-        model: bytes of a `.tflite` file.
-        metadata: bytes, from `classifier_metadata`.
-        files: dict from name to str.
-    Returns:
-        bytes.
-    """
-    old = bytes(model) + bytes(-len(model) % ALIGNMENT)
-    root = Table(old, int.from_bytes(old[:4], "little"))
-    builder = _builder_before(old, room=len(metadata) + 2**16)
-
-    def reference(position):
-        return len(old) - position  # flatbuffers counts from the end
-
-    buffers = [reference(position) for position in _elements(root, BUFFERS)]
-    entries = [reference(position) for position in _elements(root, METADATA)]
-    data = builder.CreateByteVector(metadata)
-    buffers.append(_object(builder, 1, lambda: builder.PrependUOffsetTRelativeSlot(BUFFER_DATA, data, 0)))
-    name = builder.CreateString(NAME)
-
-    def entry():
-        builder.PrependUOffsetTRelativeSlot(METADATA_NAME, name, 0)
-        builder.PrependUint32Slot(METADATA_BUFFER, len(buffers) - 1, 0)
-
-    entries.append(_object(builder, 2, entry))
-    replaced = {BUFFERS: _vector(builder, buffers), METADATA: _vector(builder, entries)}
-
-    def fields():
-        for slot in range(MODEL_FIELDS):
-            offset = root.Offset(4 + 2 * slot)
-            if slot in replaced:
-                builder.PrependUOffsetTRelativeSlot(slot, replaced[slot], 0)
-            elif offset and slot in SCALAR_FIELDS:
-                builder.PrependUint32Slot(slot, root.Get(SCALAR_FIELDS[slot], root.Pos + offset), 0)
-            elif offset:
-                builder.PrependUOffsetTRelativeSlot(slot, reference(root.Indirect(root.Pos + offset)), 0)
-
-    builder.Finish(_object(builder, MODEL_FIELDS, fields), file_identifier=IDENTIFIER)
-    archive = io.BytesIO()
-    archive.write(builder.Output())
-    with zipfile.ZipFile(archive, "a", zipfile.ZIP_STORED) as packed:  # readers map the files, so none is compressed
-        for file_name, text in files.items():
-            packed.writestr(file_name, text)
-    return archive.getvalue()
-
-
-def _builder_before(old, room):
-    """A builder that writes in front of bytes that are there already."""
-    builder = flatbuffers.Builder(0)
-    builder.Bytes = bytearray(room) + old
-    builder.head = room
-    builder.minalign = ALIGNMENT  # Finish then pads so that the old bytes stay aligned
-    return builder
-
-
-def _elements(table, slot):
-    """Positions of the tables in a vector of tables; none where the field is absent."""
-    offset = table.Offset(4 + 2 * slot)
-    if not offset:
-        return []
-    first = table.Vector(offset)
-    return [table.Indirect(first + 4 * index) for index in range(table.VectorLen(offset))]
 
 
 def _object(builder, num_fields, write_fields):

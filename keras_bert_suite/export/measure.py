@@ -1,69 +1,233 @@
-"""Holding one artifact's answers against Keras', and timing it. Knows no runtime."""
-
-import time
+"""Holding an artifact's answers against Keras', and timing it. Knows no runtime."""
 
 import numpy as np
 
-__all__ = ["measure"]
+__all__ = ["difference", "measure_ids", "measure_text"]
 
 BATCH_SIZE = 8
-ID_NAMES = ("token_ids", "segment_ids", "padding_mask")
-#: Timed calls: at most so many, and at most so many seconds of them.
-TIMED_CALLS, TIMED_SECONDS = 30, 2.0
 
 
-def measure(run, kind, examples):
+def measure_ids(task, artifact, arrays, expected):
     """Run an artifact on all examples.
 
     Args:
-        run: function of one batch. For `kind="text"` it takes a list of str and
-            an optional list of str; for `"ids"`, int32 `(B, T)` arrays by name.
-            Returns probabilities `(B, L)`.
-        kind: `"text"` or `"ids"`.
-        examples: dict of `texts`, `pairs`, `targets`, the three arrays of ids
-            and the expected `probabilities`.
+        task: the task that it came from.
+        artifact: an open `runner.ArtifactProcess`.
+        arrays: dict of int32 arrays `(N, ..., T)`, as `encode_rows` returns them.
+        expected: dict of arrays, as `reference_outputs` returns them.
     Returns:
         dict: the measured part of a row of `Report`, and `finite`.
     """
-    expected = examples["probabilities"]
-    lengths = examples["padding_mask"].sum(axis=1)
+    lengths = _lengths(arrays)
     order = np.argsort(lengths, kind="stable")
-    found = np.empty_like(expected)
+    found = {name: np.zeros_like(output) for name, output in expected.items()}
     for start in range(0, len(order), BATCH_SIZE):
         rows = order[start : start + BATCH_SIZE]
-        found[rows] = run(*_batch(kind, examples, rows, lengths))
-    typical = order[len(order) // 2 : len(order) // 2 + 1]
-    difference = np.abs(found - expected)
-    finite = bool(np.isfinite(found).all())
-    targets = examples["targets"]
+        outputs = artifact.run_ids(_batch(arrays, rows, lengths))
+        found = {name: target for name, target in found.items() if name in outputs}  # OpenVINO has no `tags`
+        for name, target in found.items():
+            target[rows, *(slice(size) for size in outputs[name].shape[1:])] = outputs[name]
+    typical = order[len(order) // 2]
+    around = np.resize(order[max(0, len(order) // 2 - 16) :][:32], 32)
     return {
-        "input": kind,
-        "finite": finite,
-        "max_difference": float(difference.max()) if finite else None,
-        "mean_difference": float(difference.mean()) if finite else None,
-        "label_agreement": float((found.argmax(axis=-1) == expected.argmax(axis=-1)).mean()),
-        "accuracy": None if targets is None else float((found.argmax(axis=-1) == np.array(targets)).mean()),
-        "latency_ms": _latency(run, _batch(kind, examples, typical, lengths)) * 1e3,
-        "tokens": int(lengths[typical[0]]),
+        "input": "ids",
+        **difference(task, found, {name: expected[name] for name in found}, arrays),
+        "latency_ms": artifact.time("ids", _batch(arrays, [typical], lengths)) * 1e3,
+        "batch_latency_ms": artifact.time("ids", _batch(arrays, around, lengths)) * 1e3,
+        "tokens": int(lengths[typical]),
     }
 
 
-def _batch(kind, examples, rows, lengths):
-    """The arguments of `run` for some rows: ids are cut to the longest row among them."""
-    if kind == "text":
-        columns = (examples["texts"], examples["pairs"])
-        return [None if column is None else [column[row] for row in rows] for column in columns]
-    length = lengths[rows].max()
-    return [{name: np.ascontiguousarray(examples[name][rows, :length]) for name in ID_NAMES}]
+def measure_text(task, artifact, rows, max_length):
+    """Run an artifact that takes strings, and compare its answers with those of the task's `predict`.
+
+    Args:
+        task: the task that it came from, at the length of the artifact.
+        artifact: an open `runner.ArtifactProcess` with `takes_text`.
+        rows: list, as `given_rows` returns it.
+        max_length: int, in tokens.
+    Returns:
+        dict, as `measure_ids` returns it.
+    """
+    rows, columns = _text_columns(task, rows, max_length)
+    count = len(rows)
+    answers, scores = [], []
+    for start in range(0, count, BATCH_SIZE):
+        part = {name: column[start : start + BATCH_SIZE] for name, column in columns.items()}
+        found = _text_answers(task, artifact.run_text(part))
+        answers += found[0]
+        scores += found[1]
+    right, expected = _keras_answers(task, rows)
+    agreement = [one == other for one, other in zip(answers, right, strict=True)]
+    pairs = [pair for pair in zip(scores, expected, strict=True) if np.shape(pair[0]) == np.shape(pair[1])]
+    gaps = np.concatenate([np.zeros(0), *(np.abs(np.subtract(*pair)).ravel() for pair in pairs)])
+    finite = bool(np.isfinite(gaps).all())
+    middle = sorted(range(count), key=lambda row: len(str(rows[row])))[count // 2]
+    typical = {name: [column[middle]] for name, column in columns.items()}
+    return {
+        "input": "text",
+        "finite": finite,
+        "max_difference": float(gaps.max(initial=0)) if finite else None,
+        "mean_difference": float(gaps.mean()) if finite and len(gaps) else None,
+        "label_agreement": None if right[0] is None else float(np.mean(agreement)),
+        "latency_ms": artifact.time("text", typical) * 1e3,
+        "batch_latency_ms": artifact.time("text", {name: column * 32 for name, column in typical.items()}) * 1e3,
+        "tokens": None,
+    }
 
 
-def _latency(run, arguments):
-    """The median time of a call, in seconds."""
-    for _ in range(3):
-        run(*arguments)
-    times = []
-    while len(times) < TIMED_CALLS and sum(times) < TIMED_SECONDS:
-        start = time.perf_counter()
-        run(*arguments)
-        times.append(time.perf_counter() - start)
-    return float(np.median(times))
+def difference(task, found, expected, arrays):
+    """Compare outputs, logits as the probabilities that they mean.
+
+    Args:
+        task: the task.
+        found, expected: dicts of arrays `(N, ...)`.
+        arrays: dict of int32 arrays, what went in.
+    Returns:
+        dict: `finite`; `max_difference` and `mean_difference`, floats, or `None`
+        where numbers are not finite; and `label_agreement`, the share of rows or
+        tokens with one answer, `None` where there are no answers to agree on.
+    """
+    mask = arrays["padding_mask"] > 0
+    gaps = []
+    for name, output in expected.items():
+        if output.dtype.kind == "f":
+            ours, theirs = (_probabilities(task, name, values, mask) for values in (found[name], output))
+            gap = np.abs(ours - theirs)
+            gaps.append(np.ravel(gap[mask] if _by_token(output, mask) else gap))
+    gaps = np.concatenate(gaps)
+    finite = bool(np.isfinite(gaps).all())
+    return {
+        "finite": finite,
+        "max_difference": float(gaps.max(initial=0)) if finite else None,
+        "mean_difference": float(gaps.mean()) if finite else None,
+        "label_agreement": _agreement(task, found, expected, arrays),
+    }
+
+
+def _probabilities(task, name, values, mask):
+    values = values.astype("float64")
+    if not name.endswith("logits"):
+        return values
+    if name != "logits":
+        values = np.where(mask, values, -1e9)
+    if task.task == "multiple-choice":
+        values = np.where(mask.any(axis=-1), values, -1e9)
+    exponentials = np.exp(values - values.max(axis=-1, keepdims=True))
+    return exponentials / exponentials.sum(axis=-1, keepdims=True)
+
+
+def _by_token(output, mask):
+    return output.shape[: mask.ndim] == mask.shape
+
+
+def _agreement(task, found, expected, arrays):
+    if task.task == "sentence-embedding":
+        nearest = [_nearest(outputs["embedding"]) for outputs in (found, expected)]
+        return float((nearest[0] == nearest[1]).mean()) if len(nearest[0]) > 2 else None
+    if getattr(task, "problem_type", None) == "regression":
+        return None
+    if "tags" in expected:
+        words = arrays["word_mask"] > 0
+        return float((found["tags"] == expected["tags"])[words].mean()) if words.any() else 1.0
+    mask = arrays["padding_mask"] > 0
+    same = []
+    for name, output in expected.items():
+        if getattr(task, "problem_type", None) == "multi_label_classification":
+            equal = ((found[name] >= task.thresholds) == (output >= task.thresholds)).all(axis=-1)
+        else:
+            ours, theirs = (_probabilities(task, name, values, mask) for values in (found[name], output))
+            equal = ours.argmax(axis=-1) == theirs.argmax(axis=-1)
+        same.append(equal[mask] if equal.shape == mask.shape else equal)
+    return float(np.logical_and.reduce(same).mean())
+
+
+def _nearest(vectors):
+    """Return the row that each row is most like, itself left out."""
+    vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
+    return (vectors @ vectors.T - 2 * np.eye(len(vectors))).argmax(axis=-1)
+
+
+def _lengths(arrays):
+    mask = arrays["padding_mask"]
+    return mask.reshape(len(mask), -1, mask.shape[-1]).sum(axis=-1).max(axis=-1)
+
+
+def _batch(arrays, rows, lengths):
+    """Some rows, cut to the longest among them."""
+    length = int(lengths[rows].max())
+    return {name: np.ascontiguousarray(array[rows][..., :length]) for name, array in arrays.items()}
+
+
+def _text_columns(task, rows, max_length):
+    """Return the rows that can be sent as strings, and what is sent: dict of lists."""
+    if task.task == "question-answering":
+        found = task._read(rows)
+        return rows, {"question": [row.question for row in found], "context": [row.context for row in found]}
+    if task.task == "multiple-choice":
+        found = task._read(rows)
+        most = max(len(row.choices) for row in found)
+        choices = [[*row.continuations, *[""] * (most - len(row.choices))] for row in found]
+        return rows, {"text": [row.text for row in found], "choices": choices}
+    if task.task == "relation-classification":
+        found = task._read(rows)
+        marked = [relation.marked(frozenset(task.markers)) for relation in found.relations]
+        short = np.flatnonzero(task.tokenizer.encode(marked).lengths <= max_length).tolist()
+        return [rows[row] for row in short], {"text": [marked[row] for row in short]}
+    if task.task == "token-classification":
+        rows = [row if isinstance(row, str) else " ".join(row) for row in rows]
+    if rows and isinstance(rows[0], tuple):
+        return rows, dict(zip(("text", "text_b"), map(list, zip(*rows, strict=True)), strict=True))
+    return rows, {"text": rows}
+
+
+def _text_answers(task, outputs):
+    """Return the answers in a batch of outputs for strings, and their numbers: two lists."""
+    if task.task == "token-classification":
+        spans, scores = [], []
+        columns = [np.array(outputs[name], object) for name in ("start", "end", "label", "score")]
+        for row, count in enumerate(outputs["num_spans"].tolist()):
+            found = [column[row, :count].tolist() for column in columns]
+            spans.append(list(zip(*found[:3], strict=True)))
+            scores.append(found[3])
+        return spans, scores
+    if task.task == "question-answering":
+        places = zip(outputs["answer"], outputs["start"].tolist(), outputs["end"].tolist(), strict=True)
+        return list(places), outputs["score"].tolist()
+    if task.task == "multiple-choice":
+        return outputs["index"].tolist(), outputs["score"].tolist()
+    if task.task == "fill-mask":
+        counts = outputs["num_gaps"].tolist()
+        tokens = [[gap[0] for gap in row[:count]] for row, count in zip(outputs["token"], counts, strict=True)]
+        return tokens, [row[:count, 0].tolist() for row, count in zip(outputs["score"], counts, strict=True)]
+    if task.task == "sentence-embedding":
+        return [None] * len(outputs["embedding"]), list(outputs["embedding"])
+    if task.problem_type == "regression":
+        return [None] * len(outputs["score"]), list(outputs["score"])
+    if task.problem_type == "multi_label_classification":
+        return outputs["predicted"].tolist(), list(outputs["probabilities"])
+    return list(outputs["label"]), list(outputs["probabilities"])
+
+
+def _keras_answers(task, rows):
+    """Return the same from the task itself."""
+    if task.task == "fill-mask":
+        found = task.fill(rows, top_k=1)
+        return [[gap[0]["token"] for gap in row] for row in found], [[gap[0]["score"] for gap in row] for row in found]
+    if task.task == "sentence-embedding":
+        return [None] * len(rows), list(task.encode(rows))
+    if hasattr(task, "predict_probabilities"):
+        chances = task.predict_probabilities(rows)
+        if task.problem_type == "regression":
+            return [None] * len(rows), list(chances)
+        if task.problem_type == "multi_label_classification":
+            return (chances >= task.thresholds).tolist(), list(chances)
+        return [task.labels[index] for index in chances.argmax(axis=-1)], list(chances)
+    found = task.predict(rows)
+    if task.task == "token-classification":
+        spans = [[(span["start"], span["end"], span["label"]) for span in row["spans"]] for row in found]
+        return spans, [[span["score"] for span in row["spans"]] for row in found]
+    if task.task == "question-answering":
+        places = [(one["answer"], *(-1 if one[end] is None else one[end] for end in ("start", "end"))) for one in found]
+        return places, [one["score"] for one in found]
+    return [one["index"] for one in found], [one["score"] for one in found]

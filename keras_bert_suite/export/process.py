@@ -17,7 +17,7 @@ import numpy as np
 import keras_bert_suite
 from keras_bert_suite.errors import ArtifactError
 
-__all__ = ["run_worker"]
+__all__ = ["Progress", "death", "end_process", "explain", "quiet_environment", "run_worker"]
 
 #: Lines that TensorFlow and its kin print whatever happens.
 NOISE = ("WARNING", "I0000", "W0000", "E0000", "INFO", "  warnings.warn", "oneDNN")
@@ -49,7 +49,7 @@ def run_worker(job, arrays, workspace, progress=True):
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
-            env=_environment(workspace),
+            env={**quiet_environment(), "TMPDIR": str(workspace)},
             start_new_session=True,
         )
         try:
@@ -59,19 +59,18 @@ def run_worker(job, arrays, workspace, progress=True):
                 progress.show(event)
             code = process.wait()
         finally:
-            _kill(process)
+            end_process(process)
             progress.close()
         log.seek(0)
-        lines = [line.rstrip() for line in log if line.strip() and not line.startswith(NOISE)]
-    if result is None:
-        raise ArtifactError(_death(code, step, lines))
+        if result is None:
+            raise ArtifactError(death(code, step, log))
     if "error" in result:
         raise ArtifactError(f"{step}: {result['error']}")
     return result
 
 
-def _environment(workspace):
-    """The parent's environment, on TensorFlow and the CPU, without flags meant for the parent alone."""
+def quiet_environment():
+    """Return the parent's environment, on TensorFlow and the CPU, without flags meant for the parent alone."""
     package_root = str(Path(keras_bert_suite.__file__).parents[1])
     inherited = {name: value for name, value in os.environ.items() if name not in ("XLA_FLAGS", "PYTHONWARNINGS")}
     return {
@@ -81,7 +80,6 @@ def _environment(workspace):
         "PYTHONPATH": os.pathsep.join(filter(None, [package_root, os.environ.get("PYTHONPATH")])),
         "PYTHONUTF8": "1",
         "TF_CPP_MIN_LOG_LEVEL": "3",
-        "TMPDIR": str(workspace),
     }
 
 
@@ -109,8 +107,8 @@ class Progress:
             print(text, end="", file=sys.stderr, flush=True)
 
 
-def _kill(process):
-    """End the worker and whatever it started, if it is still there."""
+def end_process(process):
+    """End a process and whatever it started, if it is still there."""
     try:
         if process.poll() is None:
             if hasattr(os, "killpg"):
@@ -124,8 +122,17 @@ def _kill(process):
         stream.close()
 
 
-def _death(code, step, lines):
-    """Say how a worker that left no result ended."""
+def death(code, step, log):
+    """Say how a process that left no result ended.
+
+    Args:
+        code: int. Its exit code.
+        step: str. What it was at.
+        log: lines of its standard error.
+    Returns:
+        str.
+    """
+    lines = [line.strip() for line in log if line.strip() and not line.startswith(NOISE)]
     if code == -signal.SIGINT:
         return f"{step}: interrupted."
     if hasattr(signal, "SIGKILL") and code == -signal.SIGKILL:
@@ -134,5 +141,14 @@ def _death(code, step, lines):
             "Close other programs, or export one format at a time."
         )
     how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
-    said = " | ".join(line.strip() for line in lines[-3:]) or "nothing"
+    said = " | ".join(lines[-3:]) or "nothing"
     return f"{step}: the export process {how} without a result. Its last words: {said}"
+
+
+def explain(error):
+    """Return what an exception says, in one line of bearable length."""
+    if isinstance(error, MemoryError):
+        return "there is not enough memory. Close other programs, or export one format at a time."
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    text = " | ".join(lines[:1] + lines[1:][-2:]) or type(error).__name__
+    return text if len(text) <= 600 else f"{text[:300]} [...] {text[-300:]}"

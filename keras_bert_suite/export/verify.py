@@ -1,112 +1,168 @@
-"""Running artifacts in their own runtimes and comparing them with the Keras model."""
+"""Comparing artifacts with the Keras model: each runs in a process of its own, Keras in this one."""
 
 import contextlib
 import json
-import tempfile
+import time
 from pathlib import Path
 
 from keras_bert_suite.errors import ArtifactError
+from keras_bert_suite.export.artifact import artifact_task
+from keras_bert_suite.export.examples import encode_rows, given_rows, shortened
 from keras_bert_suite.export.formats import SPECIFICATIONS, check_available
-from keras_bert_suite.export.litert_file import read_length
-from keras_bert_suite.export.process import run_worker
-from keras_bert_suite.export.reference import check_examples, check_task, encode_examples, float32_task
+from keras_bert_suite.export.measure import measure_ids, measure_text
+from keras_bert_suite.export.process import Progress, explain
+from keras_bert_suite.export.reference import float32_task, full_precision, reference_outputs
 from keras_bert_suite.export.report import Report
+from keras_bert_suite.export.runner import ArtifactProcess
+from keras_bert_suite.export.runtimes import find_artifacts, size_of
 
 __all__ = ["REPORT_FILE", "compare", "verify_artifacts"]
 
 REPORT_FILE = "report.json"
 
 
-def verify_artifacts(directory, task, texts=None, pairs=None, labels=None, max_length=None, progress=True):
-    """Run every artifact of a directory and compare its probabilities with Keras'.
+def verify_artifacts(
+    artifacts, task, x=None, y=None, *, pairs=None, columns=None, max_length=None, tolerance=None, progress=True
+):
+    """Run artifacts and compare their outputs with Keras'.
 
     LiteRT files have a fixed length: they are compared with Keras at theirs.
 
     Args:
-        directory: str or path, as `export_task` wrote it.
-        task: the `TextClassifier` that it was exported from.
-        texts: optional list of str. Defaults to built-in texts that are hard on
-            tokenizers and runtimes.
+        artifacts: str or path: a directory as `export_task` wrote it, or one artifact.
+        task: the task that it was exported from.
+        x: optional path of a file, or examples in any form that `task.predict`
+            takes. Defaults to built-in ones that are hard on tokenizers and
+            runtimes: long, empty, emoji, CJK.
+        y: optional labels of examples that are no file. With them, or a
+            labelled file, artifacts are also scored as `task.evaluate` does.
         pairs: optional list of str, the second texts.
-        labels: optional list of label names or indices; adds accuracy.
+        columns: optional dict for files, as in `data.read_examples`.
         max_length: optional int, in tokens. Defaults to what the export used.
+        tolerance: optional float. The largest difference of probabilities, for
+            every artifact. Defaults to 1e-4 for float32 ones, none for others.
         progress: bool. Whether to print a line per step on standard error.
     Returns:
         `Report`. A difference beyond tolerance is reported, not raised.
     Raises:
-        ArtifactError: if there is no artifact, or the worker fails.
+        ArtifactError: if there is no artifact.
         ImportError: if a runtime is not installed.
     """
-    directory = Path(directory)
-    formats = [name for name, specification in SPECIFICATIONS.items() if (directory / specification.file).exists()]
-    if not formats:
-        places = ", ".join(specification.file for specification in SPECIFICATIONS.values())
-        raise ArtifactError(f"{directory}: holds no artifact ({places}). Give the output directory of an export.")
-    check_available(formats, runtimes_only=True)
-    litert = [name for name in formats if name.startswith("litert")]
-    lengths = {read_length(directory / SPECIFICATIONS[name].file) for name in litert}
-    if len(lengths) > 1:
-        raise ArtifactError(
-            f"{directory}: the LiteRT files must have one length. Received: {sorted(lengths)}. Verify them apart."
-        )
-    max_length = max_length or _exported_length(directory) or task.max_length
-    check_task(task)
-    examples = check_examples(task, texts, pairs, labels)
-    litert_length = max(lengths, default=None)
-    with tempfile.TemporaryDirectory() as workspace, float32_task(task) as reference:
-        return compare(reference, directory, formats, examples, max_length, litert_length, workspace, progress)
+    artifacts = Path(artifacts)
+    paths = find_artifacts(artifacts)
+    check_available(paths, runtimes_only=True)
+    max_length = max_length or _exported_length(artifacts) or task.max_length
+    with float32_task(task) as reference:
+        return compare(reference, paths, (x, y, pairs, columns), max_length, tolerance, progress)
 
 
-def compare(task, output, formats, examples, max_length, litert_length, workspace, progress, rebuild=None):
-    """Compare artifacts with a float32 task in a worker, which writes them first where told to.
+def compare(task, paths, examples, max_length, tolerance=None, progress=True):
+    """Compare artifacts with a float32 task.
 
     Args:
         task: the float32 task.
-        output: path of the directory of the artifacts.
-        formats: sequence of str.
-        examples: what `check_examples` returns.
-        max_length, litert_length: int, in tokens; `litert_length` may be None.
-        workspace: path of a directory for temporary files.
+        paths: dict from format to path.
+        examples: `(x, y, pairs, columns)`, as in `verify_artifacts`.
+        max_length: int, in tokens.
+        tolerance: optional float, for every artifact.
         progress: bool.
-        rebuild: optional path where the task is saved, to be written from.
     Returns:
         `Report`.
     """
     import keras
-    import numpy as np
 
-    texts, pairs, targets = examples
-    encoded = {"full": encode_examples(task, texts, pairs, max_length)}
-    if litert_length is not None:
-        encoded["litert"] = encode_examples(task, texts, pairs, litert_length)
-    kind = type(task)
-    job = {
-        "task": rebuild and {"module": kind.__module__, "name": kind.__qualname__, "directory": str(rebuild)},
-        "output": str(output),
-        "formats": list(formats),
-        "max_length": max_length,
-        "litert_length": litert_length,
-        "texts": texts,
-        "pairs": pairs,
-        "targets": targets,
-    }
-    arrays = {f"{length}/{name}": array for length, found in encoded.items() for name, array in found.items()}
-    result = run_worker(job, arrays, workspace, progress)
-    accuracy = None
-    if targets is not None:
-        accuracy = float((encoded["full"]["probabilities"].argmax(axis=-1) == np.array(targets)).mean())
+    x, y, pairs, columns = examples
+    rows = given_rows(task, x, pairs, columns)
+    if not rows:
+        raise ValueError("verify: at least one example is needed. Received: none. Leave x out for the built-in ones.")
+    keras_at = _Reference(task, rows)
+    shown, found = Progress(progress), []
+    scored = _scored(task, x, y, pairs, columns)
+    with full_precision():
+        scores = scored(shortened(task, "max_length", max_length))
+    for name, path in paths.items():
+        shown.show({"step": f"verifying {name}"})
+        start = time.perf_counter()
+        limit = tolerance if tolerance is not None else SPECIFICATIONS[name].tolerance
+        row = {"format": name, "file": str(path), "size_mb": size_of(path) / 1e6, "tolerance": limit}
+        try:
+            with ArtifactProcess(path) as artifact:
+                measured = _measure(keras_at, artifact, max_length, scored)
+        except ArtifactError as error:  # an artifact that cannot run is a finding
+            measured = [{"input": "ids", "passed": False, "error": explain(error)}]
+        for one in measured:
+            one.setdefault("passed", one.get("finite") and (limit is None or one["max_difference"] <= limit))
+        found += [{**row, **one} for one in measured]
+        shown.show({"seconds": time.perf_counter() - start})
     reference = {
         "backend": keras.backend.backend(),
-        "texts": len(texts),
+        "examples": len(rows),
         "max_length": max_length,
-        "litert_length": litert_length,
-        "accuracy": accuracy,
+        "score_name": task.score_names[0] if scores else None,
+        "score": scores and scores[task.score_names[0]],
+        "scores": scores,
     }
-    return Report(result["rows"], reference, result["notes"])
+    return Report(found, reference)
+
+
+class _Reference:
+    """What Keras makes of the examples, at any length, computed once."""
+
+    def __init__(self, task, rows):
+        self.task, self.rows = task, rows
+        self._found = {}
+
+    def at(self, length):
+        """Return `(task, arrays, outputs)` at a length."""
+        if length not in self._found:
+            task = shortened(self.task, "length", length)
+            arrays = encode_rows(task, self.rows)
+            self._found[length] = task, arrays, reference_outputs(task, arrays)
+        return self._found[length]
+
+
+def _measure(keras_at, artifact, max_length, scored):
+    """Return the rows of one artifact: for ids, and for strings where it takes them."""
+    length = min(artifact.max_length or max_length, max_length)
+    task, arrays, expected = keras_at.at(length)
+    found = [measure_ids(task, artifact, arrays, expected)]
+    scores = scored(artifact_task(task, artifact.run_ids))
+    if scores:
+        found[0].update(scores=scores, score=scores[task.score_names[0]])
+    if artifact.takes_text:
+        with full_precision():
+            found.append(measure_text(task, artifact, keras_at.rows, length))
+    opened = {"load_seconds": artifact.load_seconds, "peak_memory_mb": artifact.peak_memory() / 1e6, "length": length}
+    return [{**one, **opened} for one in found]
+
+
+def _scored(task, x, y, pairs, columns):
+    """Return the function that scores a task on the examples; it returns `None` where these have no labels."""
+
+    def none(task):
+        return None
+
+    if x is None or not hasattr(task, "evaluate") or not _labelled(task, x, y, pairs, columns):
+        return none
+    options = {"columns": columns} if isinstance(x, (str, Path)) else {"pairs": pairs}
+    return lambda one: one.evaluate(x, y, **options)
+
+
+def _labelled(task, x, y, pairs, columns):
+    if y is not None:
+        return True
+    if not isinstance(x, (str, Path)):
+        return False
+    try:
+        task._read(x, y, pairs, columns, require_label=True)
+    except ValueError:
+        return False
+    return True
 
 
 def _exported_length(directory):
     """The length that the report of an export names, or `None`."""
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        return int(json.loads((directory / REPORT_FILE).read_text(encoding="utf-8"))["reference"]["max_length"])
+    for folder in (directory, *directory.parents[:2]):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            return int(json.loads((folder / REPORT_FILE).read_text(encoding="utf-8"))["reference"]["max_length"])
     return None

@@ -1,18 +1,17 @@
 """The worker process of an export: `python -m keras_bert_suite.export.worker JOB.json`.
 
-Runs with Keras on TensorFlow. Rebuilds the task when there is something to
-write, writes each format, runs every artifact and compares it with the
-probabilities that the parent computed. Standard output belongs to the parent:
-one JSON object a line, `{"step"}` and `{"seconds"}` for each step. A job has
+Runs with Keras on TensorFlow: rebuilds the task and writes each format.
+Standard output belongs to the parent: one JSON object a line, `{"step"}` and
+`{"seconds"}` for each step. A job has
 
-    task        optional `{"module", "name", "directory"}`: what to rebuild
+    task        `{"module", "name", "directory"}`: what to rebuild
     output      the directory of the artifacts
-    formats     the formats to write, or only to run
-    max_length, litert_length    in tokens
-    texts, pairs, targets        the examples; targets are label indices
-    arrays      an npz of `full/NAME` and `litert/NAME`, as `encode_examples` makes them
+    formats     the formats to write
+    max_length, litert_lengths    in tokens
+    model_name, version           what a bundle for TF Serving calls the model
+    arrays      an npz of `calibration/NAME`: ids of typical texts, for formats that need them
 
-and its last object is `{"result": {"rows", "notes"}}` or `{"result": {"error"}}`.
+and its last object is `{"result": {"notes"}}` or `{"result": {"error"}}`.
 """
 
 import contextlib
@@ -20,6 +19,7 @@ import importlib
 import json
 import os
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -27,6 +27,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_bert_suite.export.formats import SPECIFICATIONS
+from keras_bert_suite.export.process import explain
 
 
 def main(path):
@@ -43,30 +44,70 @@ def main(path):
     say(result=result)
 
 
-def explain(error):
-    """Return what an exception says, in one line of bearable length."""
-    if isinstance(error, MemoryError):
-        return "there is not enough memory. Close other programs, or export one format at a time."
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    text = " | ".join(lines[:1] + lines[1:][-2:]) or type(error).__name__
-    return text if len(text) <= 600 else f"{text[:300]} [...] {text[-300:]}"
-
-
 def _run(job, say):
-    rows, notes = [], []
-    output = Path(job["output"])
-    if job["task"] is not None:
-        with _step(say, "starting TensorFlow"):
-            task = _rebuild(**job["task"])
-        for name in job["formats"]:
-            with _step(say, f"exporting {name}"):
-                notes += _write(name, task, output, job)
-        del task
-    examples = _read_examples(job)
+    notes, output = [], Path(job["output"])
+    with _step(say, "starting TensorFlow"):
+        writer = _Writer(job)
     for name in job["formats"]:
-        with _step(say, f"verifying {name}"):
-            rows += _measure(name, output, examples)
-    return {"rows": rows, "notes": list(dict.fromkeys(notes))}
+        with _step(say, f"exporting {name}"):
+            path = output / SPECIFICATIONS[name].file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            notes += writer.write(name, path, output)
+    return {"notes": list(dict.fromkeys(notes))}
+
+
+class _Writer:
+    """The task of a job, and how each format is written of it."""
+
+    def __init__(self, job):
+        from keras_bert_suite.export.description import describe
+        from keras_bert_suite.export.served_model import build_served_model
+
+        self.job = job
+        self.task = _rebuild(**job["task"])
+        self.served = build_served_model(self.task)
+        self.files = describe(job["task"]["directory"])
+        with np.load(job["arrays"]) as arrays:
+            self.calibration = {name.removeprefix("calibration/"): arrays[name] for name in arrays.files}
+
+    def write(self, name, path, output):
+        """Write one format and return the notes that go with it."""
+        from keras_bert_suite.export.description import FOLDER, write_description
+
+        kind, _, variant = name.partition("-")
+        common = {"quantization": variant or None, "calibration": self.calibration or None}
+        if kind == "saved_model":
+            from keras_bert_suite.export.saved_model import export_saved_model
+
+            return export_saved_model(self.task, self.served, path, self.job["max_length"], self.files)
+        if name == "tf-serving":
+            from keras_bert_suite.export.bundle import write_bundle
+            from keras_bert_suite.export.saved_model import export_saved_model
+
+            saved = path / "models" / self.job["model_name"] / str(self.job["version"])
+            saved.parent.mkdir(parents=True)
+            notes = export_saved_model(self.task, self.served, saved, self.job["max_length"], self.files)
+            write_bundle(self.task, saved, path, self.job["model_name"], self.job["version"], self.job["max_length"])
+            return notes
+        if kind == "litert":
+            from keras_bert_suite.export.litert import export_litert
+
+            packed = {f"{FOLDER}/{file}": content for file, content in self.files.items()}
+            return export_litert(self.task, self.served, path, self.job["litert_lengths"], files=packed, **common)
+        write_description(self.files, path.parent)
+        if kind == "onnx":
+            from keras_bert_suite.export.onnx import export_onnx
+
+            return export_onnx(self.task, self.served, path, self.job["max_length"], **common)
+        from keras_bert_suite.export.onnx import export_onnx
+        from keras_bert_suite.export.openvino import export_openvino
+
+        plain = output / SPECIFICATIONS["onnx"].file
+        with tempfile.TemporaryDirectory() as folder:
+            if not plain.is_file():
+                plain = Path(folder) / "model.onnx"
+                export_onnx(self.task, self.served, plain, self.job["max_length"])
+            return export_openvino(plain, path)
 
 
 def _rebuild(module, name, directory):
@@ -75,72 +116,6 @@ def _rebuild(module, name, directory):
     keras.config.set_floatx("float32")
     keras.config.set_dtype_policy("float32")
     return getattr(importlib.import_module(module), name).from_pretrained(directory)
-
-
-def _write(name, task, output, job):
-    """Write one format and return the notes that go with it."""
-    path = output / SPECIFICATIONS[name].file
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if name == "saved_model":
-        from keras_bert_suite.export.saved_model import export_saved_model
-
-        return export_saved_model(task, path, job["max_length"])
-    if name == "onnx":
-        from keras_bert_suite.export.onnx import export_onnx
-
-        return export_onnx(task, path, job["max_length"])
-    from keras_bert_suite.export.litert import export_litert
-
-    return export_litert(task, path, job["litert_length"], int8=name == "litert-int8")
-
-
-def _measure(name, output, examples):
-    from keras_bert_suite.export.measure import measure
-
-    specification = SPECIFICATIONS[name]
-    path = output / specification.file
-    row = {"format": name, "file": specification.file, "tolerance": specification.tolerance}
-    try:
-        runners = _load(name, path)
-        chosen = examples["litert" if name.startswith("litert") else "full"]
-        rows = [measure(run, kind, chosen) for kind, run in runners.items()]
-    except Exception as error:  # an artifact that cannot run is a finding, whatever its runtime raises
-        return [{**row, "input": "ids", "passed": False, "error": explain(error)}]
-    size_mb = _size(path) / 1e6
-    for found in rows:
-        limit = specification.tolerance
-        found["passed"] = found["finite"] and (limit is None or found["max_difference"] <= limit)
-    return [{**row, "size_mb": size_mb, **found} for found in rows]
-
-
-def _load(name, path):
-    """Open an artifact in its own runtime: dict from kind of input to a function."""
-    if name == "saved_model":
-        from keras_bert_suite.export.saved_model import load_saved_model
-
-        return load_saved_model(path)
-    if name == "onnx":
-        from keras_bert_suite.export.onnx import load_onnx
-
-        return load_onnx(path)
-    from keras_bert_suite.export.litert import load_litert
-
-    return load_litert(path)
-
-
-def _size(path):
-    return sum(file.stat().st_size for file in ([path] if path.is_file() else path.rglob("*")) if file.is_file())
-
-
-def _read_examples(job):
-    examples = {}
-    with np.load(job["arrays"]) as arrays:
-        for name in arrays.files:
-            kind, key = name.split("/")
-            examples.setdefault(kind, {})[key] = arrays[name]
-    for found in examples.values():
-        found.update({name: job[name] for name in ("texts", "pairs", "targets")})
-    return examples
 
 
 @contextlib.contextmanager

@@ -93,14 +93,14 @@ class Viterbi(SuiteLayer):
 
         def forward(tag, token):
             after, word = token[..., :-1], token[..., -1] > 0
-            following = ops.argmax(ops.take(transitions[0], tag, axis=0) + after, axis=-1)
-            return ops.where(word, ops.cast(following, "int32"), tag), ops.where(word, tag, -1)
+            following = _best(ops.take(transitions[0], tag, axis=0) + after)
+            return ops.where(word, following, tag), ops.where(word, tag, -1)
 
         # On TensorFlow, what is scanned must be one array where its length is open.
         tokens = ops.transpose(ops.concatenate([logits, ops.expand_dims(words, -1)], axis=-1), (1, 0, 2))
         nothing = ops.zeros_like(start), ops.ones_like(start[:, :1]) > 0
         (best, _), (after, _) = ops.scan(backward, nothing, tokens, reverse=True)
-        first = ops.cast(ops.argmax(start + best, axis=-1), "int32")
+        first = _best(start + best)
         _, tags = ops.scan(forward, first, ops.concatenate([after, tokens[..., -1:]], axis=-1))
         return ops.transpose(tags)
 
@@ -109,3 +109,9 @@ class Viterbi(SuiteLayer):
 
     def compute_output_spec(self, lattice, word_mask):
         return keras.KerasTensor(self.compute_output_shape(lattice.shape, word_mask.shape), dtype="int32")
+
+
+def _best(scores):
+    """The best tag. Of integers, because `argmax` of floats needs an operation that LiteRT lacks."""
+    best = ops.cast(scores >= ops.max(scores, axis=-1, keepdims=True), "int32")
+    return ops.cast(ops.argmax(best, axis=-1), "int32")

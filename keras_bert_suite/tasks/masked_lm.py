@@ -2,23 +2,23 @@
 
 import logging
 import math
+from pathlib import Path
 
 import numpy as np
 
 from keras_bert_suite.checkpoints import from_model, load_head
 from keras_bert_suite.checkpoints.hugging_face import write_hugging_face
 from keras_bert_suite.errors import CheckpointError, check_positive_int
-from keras_bert_suite.files import replaced_directory
+from keras_bert_suite.files import replaced_directory, write_json_lines
 from keras_bert_suite.models import at_masked_positions, encoder_config, find_encoder
+from keras_bert_suite.tasks.exportable import Exportable
 from keras_bert_suite.tasks.inference import predict_batches, progress_bar
-from keras_bert_suite.tasks.inputs import encode_texts, listed
+from keras_bert_suite.tasks.inputs import encode_texts, listed, stream_texts
 from keras_bert_suite.tasks.pretrained import allowed_length, check_vocabulary, open_pretrained
 
 __all__ = ["MaskedLM"]
 
 logger = logging.getLogger(__name__)
-
-HEAD = "masked_lm"
 
 #: Logits of one batch, in numbers, at most: 64 MB.
 MOST_LOGITS = 2**24
@@ -26,7 +26,7 @@ MOST_LOGITS = 2**24
 MOST_COPIES = 2**20
 
 
-class MaskedLM:
+class MaskedLM(Exportable):
     """A masked language model: a `keras.Model` with its trained head, and its tokenizer.
 
     It needs no training: `fill` says what fits a gap, `score` how likely a text
@@ -60,6 +60,10 @@ class MaskedLM:
 
     #: The name of this task in config.json and on the command line.
     task = "fill-mask"
+    #: Its head, out of `checkpoints.HEADS`.
+    head = "masked_lm"
+    #: As other tasks have; this one has none.
+    labels = None
 
     def __init__(self, model, tokenizer, max_length=None):
         config = encoder_config(model)
@@ -96,7 +100,7 @@ class MaskedLM:
                 no such head.
         """
         checkpoint, tokenizer = open_pretrained(source, revision)
-        if HEAD not in checkpoint.heads:
+        if cls.head not in checkpoint.heads:
             raise CheckpointError(
                 f"{checkpoint.path}: a masked language model needs a trained head. Received: a checkpoint with "
                 f"{', '.join(checkpoint.heads) or 'no head'}. Use the checkpoint that was pretrained, e.g. one whose "
@@ -105,7 +109,7 @@ class MaskedLM:
         ours = checkpoint.values.get("keras_bert_suite")
         if max_length is None and isinstance(ours, dict):
             max_length = ours.get("max_length")
-        return cls(load_head(checkpoint, HEAD, dtype=dtype)[0], tokenizer, max_length)
+        return cls(load_head(checkpoint, cls.head, dtype=dtype)[0], tokenizer, max_length)
 
     def save_pretrained(self, directory, overwrite=False):
         """Write model and tokenizer in the Hugging Face layout.
@@ -124,6 +128,16 @@ class MaskedLM:
             self.tokenizer.save_pretrained(written)
 
     # Gaps
+
+    def predict_stream(self, x, *, columns=None, top_k=5, progress=False):
+        """Yield what `fill` finds for each text of a list or a file: a dict with `text` and `gaps`."""
+        for found in stream_texts(listed(x) if isinstance(x, str) else x, columns=columns):
+            gaps = self.fill(found.texts, top_k, progress=progress)
+            yield from ({"text": text, "gaps": one} for text, one in zip(found.texts, gaps, strict=True))
+
+    def predict_file(self, path, output, *, columns=None, progress=False):
+        """Fill the gaps of the texts of a file into a JSON Lines file, and return how many texts there were."""
+        return write_json_lines(output, self.predict_stream(Path(path), columns=columns, progress=progress))
 
     def fill(self, texts, top_k=5, targets=None, *, progress=False):
         """Find what fits the gaps of texts.

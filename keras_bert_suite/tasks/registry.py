@@ -19,6 +19,7 @@ TASKS = {
     "prompt-classification": ("prompt_classifier", "PromptClassifier"),
     "sentence-embedding": ("text_embedder", "TextEmbedder"),
     "few-shot-classification": ("few_shot", "FewShotClassifier"),
+    "fill-mask": ("masked_lm", "MaskedLM"),
 }
 
 
@@ -43,7 +44,7 @@ def task_of(source, revision=None):
     if named in TASKS:
         return named
     for name in TASKS:
-        if getattr(task_class(name), "head", None) in checkpoint.heads:
+        if name != "prompt-classification" and getattr(task_class(name), "head", None) in checkpoint.heads:
             return name
     raise CheckpointError(
         f"{checkpoint.path}: it is not trained for a task. Received: a checkpoint with "

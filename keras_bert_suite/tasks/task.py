@@ -124,20 +124,6 @@ class Task(TrainableTask):
         """What config.json is to say of the task; under `keras_bert_suite`, what only this package knows."""
         return {}
 
-    def export(self, directory, formats=("saved_model", "litert", "onnx"), **options):
-        """Write artifacts for TF Serving, phones and ONNX Runtime, each checked against this model.
-
-        Args:
-            directory: str or path. Must be absent or empty unless `overwrite=True`.
-            formats: sequence of str out of `export.FORMATS`.
-            **options: as in `export.export_task`.
-        Returns:
-            The parity report.
-        """
-        from keras_bert_suite.export import export_task
-
-        return export_task(self, directory, formats=formats, **options)
-
     @property
     def model(self):
         """The `keras.Model` from token arrays to logits."""

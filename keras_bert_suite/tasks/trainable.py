@@ -10,6 +10,7 @@ import numpy as np
 
 from keras_bert_suite.layers.base import truncated_normal
 from keras_bert_suite.models import build_packed, can_pack, encoder_config
+from keras_bert_suite.tasks.exportable import Exportable
 from keras_bert_suite.tasks.inputs import is_batched
 from keras_bert_suite.training import (
     BucketedDataset,
@@ -28,7 +29,7 @@ from keras_bert_suite.training.dataset import TextDataset
 __all__ = ["TrainableTask"]
 
 
-class TrainableTask:
+class TrainableTask(Exportable):
     """A task whose model can be trained.
 
     A subclass has `model`, `encoder`, `tokenizer`, `max_length` and `task`, the

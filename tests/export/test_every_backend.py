@@ -5,7 +5,7 @@ import json
 import keras
 import pytest
 
-from keras_bert_suite.export import FORMATS
+from tests.export.conftest import WRITTEN
 
 pytestmark = pytest.mark.per_backend
 
@@ -15,15 +15,15 @@ def test_every_format_is_written_and_equals_keras(exported):
     assert report.passed
     assert report.reference["backend"] == keras.backend.backend()
     assert [(row["format"], row["input"]) for row in report.rows] == [
-        ("saved_model", "text"),
         ("saved_model", "ids"),
+        ("saved_model", "text"),
         ("litert", "ids"),
         ("litert-int8", "ids"),
         ("onnx", "ids"),
     ]
     for row in report.rows:
         assert row["max_difference"] <= (1e-5 if row["format"] != "litert-int8" else 0.2)
-    assert {path.name for path in directory.iterdir()} == {*FORMATS, "report.json", "report.txt"}
+    assert {path.name for path in directory.iterdir()} == {*WRITTEN, "report.json", "report.svg", "report.txt"}
     assert json.loads((directory / "report.json").read_text(encoding="utf-8")) == json.loads(report.to_json())
     assert sorted(path.name for path in directory.parent.iterdir()) == [directory.name]
 

@@ -7,13 +7,11 @@ import subprocess
 import sys
 import time
 
-import numpy as np
 import pytest
 
 import keras_bert_suite as kbs
 from keras_bert_suite.errors import ArtifactError
 from keras_bert_suite.export import FORMATS, available_formats, export_task
-from keras_bert_suite.export import export_task as module_function
 from keras_bert_suite.export.process import run_worker
 
 pytestmark = pytest.mark.tensorflow
@@ -30,10 +28,16 @@ def test_an_unknown_format_lists_the_known_ones(task, tmp_path):
         export_task(task, tmp_path / "out", ["onnx", "savedmodel"])
 
 
-@pytest.mark.parametrize("lengths", [{"max_length": 65}, {"litert_length": 3}])
+@pytest.mark.parametrize("lengths", [{"max_length": 65}, {"litert_length": 3}, {"litert_length": [16, 65]}])
 def test_an_impossible_length_is_refused(task, tmp_path, lengths):
     with pytest.raises(ValueError, match="from 4 to 64"):
         export_task(task, tmp_path / "out", **lengths)
+
+
+@pytest.mark.parametrize("named", [{"model_name": "a/b"}, {"model_name": ""}, {"version": 0}])
+def test_a_name_that_tf_serving_cannot_use_is_refused(task, tmp_path, named):
+    with pytest.raises(ValueError, match="Received"):
+        export_task(task, tmp_path / "out", ["saved_model"], **named)
 
 
 def test_what_is_missing_comes_with_its_pip_line(task, tmp_path, monkeypatch):
@@ -65,7 +69,7 @@ def test_a_small_disk_is_refused_before_any_work(task, tmp_path, monkeypatch):
 
     monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10**6, 10**6, 0))
     with pytest.raises(OSError, match="MB are needed there, 0 MB are free"):
-        module_function(task, tmp_path / "out", ["onnx"], progress=False)
+        export_task(task, tmp_path / "out", ["onnx"], progress=False)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -80,30 +84,33 @@ def test_a_disk_that_fills_up_during_export(task, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_artifact_that_differs_is_not_kept(tmp_path):
-    from tests.export.conftest import make_task
+def test_an_artifact_that_differs_is_not_kept(task, tmp_path, monkeypatch):
+    from keras_bert_suite.export import verify
 
-    task = make_task()
-    honest = task.predict_probabilities
-    task.predict_probabilities = lambda *args, **options: honest(*args, **options) + 2e-4
+    honest = verify.reference_outputs
+    monkeypatch.setattr(
+        verify,
+        "reference_outputs",
+        lambda *arguments: {name: output + 2e-4 for name, output in honest(*arguments).items()},
+    )
     with pytest.raises(ArtifactError, match=r"onnx: probabilities must be within 0\.0001.*difference of 0\.0002"):
         task.export(tmp_path / "out", ["onnx"], progress=False)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_an_error_in_the_worker_is_one_line(tmp_path):
-    job = {"task": None, "output": str(tmp_path), "formats": []}
+    job = {"task": {"module": "keras_bert_suite.tasks", "name": "Nothing", "directory": "nowhere"}, "output": ""}
     with pytest.raises(ArtifactError) as caught:
-        run_worker(job, {"without a kind": np.zeros(1)}, tmp_path, progress=False)
-    assert "not enough values to unpack" in str(caught.value)
+        run_worker({**job, "formats": []}, {}, tmp_path, progress=False)
+    assert "Nothing" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(("code", "message"), [(-9, "too much memory"), (-11, "signal 11"), (1, "code 1")])
 def test_a_worker_that_dies_is_explained(code, message):
-    from keras_bert_suite.export.process import _death
+    from keras_bert_suite.export.process import death
 
-    assert message in _death(code, "exporting litert", ["last words"])
+    assert message in death(code, "exporting litert", ["last words"])
 
 
 def test_interrupting_leaves_nothing(tmp_path):

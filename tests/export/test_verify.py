@@ -8,7 +8,7 @@ import pytest
 
 from keras_bert_suite.errors import ArtifactError
 from keras_bert_suite.export import Report, verify_artifacts
-from keras_bert_suite.export.measure import measure
+from keras_bert_suite.export.measure import measure_ids
 
 pytestmark = pytest.mark.tensorflow
 
@@ -20,24 +20,37 @@ def test_own_texts_with_labels(task, exported, tmp_path, texts):
     damaged = bytearray((directory / "onnx/model.onnx").read_bytes())
     (directory / "onnx/model.onnx").write_bytes(damaged[: len(damaged) // 2])
     answers = task.predict(texts)
-    report = verify_artifacts(
-        directory, task, texts, labels=[answers[0]["label"], answers[1]["label"], 0], progress=False
-    )
+    labels = [answers[0]["label"], answers[1]["label"], 0]
+    report = verify_artifacts(directory, task, texts, labels, progress=False)
     litert, onnx = report.rows
     assert litert["passed"]
-    assert litert["accuracy"] == report.reference["accuracy"] >= 2 / 3
+    assert litert["score"] == report.reference["score"] >= 2 / 3
+    assert litert["scores"]["loss"] == pytest.approx(report.reference["scores"]["loss"], abs=1e-5)
     assert litert["latency_ms"] > 0
+    assert litert["batch_latency_ms"] > litert["latency_ms"]
+    assert litert["peak_memory_mb"] > 10
     assert not onnx["passed"]
     assert onnx["error"]
     assert not report.passed
     assert "FAIL" in report.table()
+    report.write_plot(tmp_path / "plot.svg")
+    drawn = (tmp_path / "plot.svg").read_text(encoding="utf-8")
+    assert "accuracy" in drawn
+    assert "litert, " in drawn
+
+
+def test_a_tolerance_is_held_against_every_artifact(task, exported):
+    report = verify_artifacts(exported[0] / "litert-int8", task, tolerance=1e-9, progress=False)
+    assert not report.passed
+    assert [row["format"] for row in report.rows] == ["litert-int8"]
 
 
 def test_a_damaged_tflite_file_is_named(task, exported, tmp_path):
     (tmp_path / "litert").mkdir()
     (tmp_path / "litert/model.tflite").write_bytes(b"not a model at all")
-    with pytest.raises(ArtifactError, match=r"model\.tflite: not a whole"):
-        verify_artifacts(tmp_path, task, progress=False)
+    report = verify_artifacts(tmp_path, task, progress=False)
+    assert not report.passed
+    assert "model.tflite" in report.rows[0]["error"]
 
 
 def test_a_directory_without_artifacts_is_refused(task, tmp_path):
@@ -48,11 +61,10 @@ def test_a_directory_without_artifacts_is_refused(task, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"texts": []}, "must not be empty"),
-        ({"texts": ["a"], "labels": ["nonsense"]}, "nonsense"),
-        ({"texts": ["a"], "labels": [3]}, "3"),
-        ({"texts": ["a"], "labels": [0, 1]}, "1 texts, 2 labels"),
-        ({"labels": [0]}, "texts=None"),
+        ({"x": []}, "At least one|at least one"),
+        ({"x": ["a"], "y": ["nonsense"]}, "nonsense"),
+        ({"x": ["a"], "y": [3]}, "3"),
+        ({"x": ["a"], "y": [0, 1]}, "1 texts, 2 labels"),
     ],
 )
 def test_examples_that_do_not_fit_are_refused(task, exported, arguments, message):
@@ -60,35 +72,42 @@ def test_examples_that_do_not_fit_are_refused(task, exported, arguments, message
         verify_artifacts(exported[0], task, **arguments)
 
 
-def test_measure_keeps_the_order_and_finds_differences():
+class Sums:
+    """An artifact that adds up ids and lengths."""
+
+    def __init__(self, factor=1.0):
+        self.factor = factor
+
+    def run_ids(self, arrays):
+        columns = [arrays["token_ids"].sum(axis=1), arrays["padding_mask"].sum(axis=1)]
+        return {"probabilities": (self.factor * np.stack(columns, axis=1)).astype("float32")}
+
+    def time(self, kind, columns):
+        return 0.001
+
+
+def test_measure_keeps_the_order_and_finds_differences(task):
     rng = np.random.default_rng(0)
     lengths = rng.integers(1, 9, 21)
     mask = (np.arange(9) < lengths[:, None]).astype("int32")
     ids = rng.integers(0, 31, mask.shape).astype("int32") * mask
-    examples = {"token_ids": ids, "segment_ids": 0 * ids, "padding_mask": mask, "texts": None, "pairs": None}
-
-    def answer(batch):
-        total = batch["token_ids"].sum(axis=1)
-        return np.stack([total, batch["padding_mask"].sum(axis=1)], axis=1).astype("float32")
-
-    expected = answer(examples)
-    expected[4, 0] += 0.5
-    found = measure(answer, "ids", {**examples, "probabilities": expected, "targets": [0] * 21})
+    arrays = {"token_ids": ids, "segment_ids": 0 * ids, "padding_mask": mask}
+    expected = Sums().run_ids(arrays)
+    expected["probabilities"][4, 0] += 0.5
+    found = measure_ids(task, Sums(), arrays, expected)
     assert found["max_difference"] == 0.5
     assert found["mean_difference"] == pytest.approx(0.5 / 42)
     assert found["finite"]
-    broken = measure(
-        lambda batch: answer(batch) * np.nan, "ids", {**examples, "probabilities": expected, "targets": None}
-    )
+    broken = measure_ids(task, Sums(np.nan), arrays, expected)
     assert not broken["finite"]
     assert broken["max_difference"] is None
 
 
 def test_a_report_is_a_table_and_json():
     row = {"format": "onnx", "input": "ids", "size_mb": 1.23, "max_difference": 2e-7, "passed": True, "tolerance": 1e-4}
-    report = Report([row], {"backend": "jax", "texts": 3, "accuracy": 0.5}, ["a note"])
+    report = Report([row], {"backend": "jax", "examples": 3, "score_name": "accuracy", "score": 0.5}, ["a note"])
     lines = report.table().splitlines()
     assert lines[0].split() == ["format", "input", "size", "MB", "max", "diff", "allowed", "result"]
     assert lines[2].split() == ["onnx", "ids", "1.2", "2.0e-07", "1e-04", "pass"]
-    assert lines[-2:] == ["Compared with Keras on jax, 3 texts, accuracy 50.00%.", "Note: a note"]
+    assert lines[-2:] == ["Compared with Keras on jax, 3 examples, accuracy 0.5000.", "Note: a note"]
     assert json.loads(report.to_json())["passed"] is True

@@ -1,0 +1,149 @@
+"""Every kind of task leaves in every runtime, and an exported file is used as the task that it came from."""
+
+import json
+
+import numpy as np
+import pytest
+
+pytest.importorskip("tensorflow")
+
+from keras_bert_suite.errors import ArtifactError
+from tests.export.conftest import KINDS, make_kind
+
+pytestmark = [pytest.mark.tensorflow, pytest.mark.per_backend]
+
+FILES = (("saved_model", ""), ("litert", "model.tflite"), ("onnx", "model.onnx"))
+#: Labelled examples of each kind that is scored, as `evaluate` takes them.
+LABELLED = {
+    "single label": (["where is my order", "cancel it", "refund"], ["cancel", "größe", "cancel"]),
+    "several labels": (["where is my order", "cancel it"], [["cancel"], []]),
+    "regression": (["where is my order", "cancel it", "bad"], [0.5, 1.5, 2.0]),
+    "pairs": ([("the order", "is late"), ("a", "b")], ["cancel", "größe"]),
+    "relations": (["<e1>order</e1> is <e2>late</e2>"], ["cancel"]),
+    "few-shot": (["where is my order", "cancel it"], ["cancel", "größe"]),
+    "prompt": (["where is my order", "cancel it"], ["yes", "no"]),
+    "tags": ([["where", "is", "my", "order"]], [["O", "O", "B-PER", "I-PER"]]),
+    "tags with a field": ([["where", "is", "my", "order"]], [["O", "O", "B-PER", "I-PER"]]),
+    "questions": (
+        [
+            {
+                "question": "what is late",
+                "context": "my order is late. " * 20,
+                "answers": [{"text": "order", "answer_start": 3}],
+            }
+        ],
+        None,
+    ),
+    "choices": ([{"text": "my order", "choices": ["is late", "not good", "refund"], "label": 1}], None),
+}
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def kind(request):
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("the worker that writes artifacts runs TensorFlow")
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def written(kind, tmp_path_factory):
+    """The task, and its artifacts, written as the worker does."""
+    from keras_bert_suite.export.worker import _Writer
+
+    directory = tmp_path_factory.mktemp("every")
+    task = make_kind(kind)
+    task.save_pretrained(directory / "task")
+    np.savez(directory / "arrays.npz")
+    job = {
+        "task": {"module": type(task).__module__, "name": type(task).__qualname__, "directory": directory / "task"},
+        "max_length": 48,
+        "litert_lengths": [16, 48],
+        "arrays": directory / "arrays.npz",
+    }
+    writer = _Writer(job)
+    notes = []
+    for name, file in FILES:
+        path = directory / name / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        notes += writer.write(name, path, directory)
+    return task, directory, notes
+
+
+def alike(found, expected):
+    """Whether two answers are equal but for the last digits of their numbers."""
+    if isinstance(expected, dict):
+        return found.keys() == expected.keys() and all(alike(found[name], expected[name]) for name in expected)
+    if isinstance(expected, (list, tuple)):
+        return len(found) == len(expected) and all(map(alike, found, expected))
+    return found == pytest.approx(expected, abs=1e-4) if isinstance(expected, float) else found == expected
+
+
+@pytest.mark.parametrize("name", ["saved_model", "litert", "onnx"])
+def test_an_artifact_answers_and_scores_as_its_task(kind, written, name):
+    from keras_bert_suite.export import open_artifact
+    from keras_bert_suite.export.examples import hard_rows
+
+    task, directory, _ = written
+    opened = open_artifact(directory / name)
+    assert type(opened) is type(task)
+    rows = hard_rows(task)
+    found, expected = list(opened.predict_stream(rows)), list(task.predict_stream(rows))
+    assert [row for row in range(len(rows)) if not alike(found[row], expected[row])] == []
+    if kind in LABELLED:
+        x, y = LABELLED[kind]
+        assert opened.evaluate(x, y) == pytest.approx(task.evaluate(x, y), abs=1e-4, nan_ok=True)
+
+
+def test_a_saved_model_answers_strings_as_its_task(kind, written):
+    from keras_bert_suite.export.examples import hard_rows
+    from keras_bert_suite.export.measure import measure_text
+    from keras_bert_suite.export.runner import _decoded
+    from keras_bert_suite.export.runtimes import open_runtime
+
+    task, directory, notes = written
+    runtime = open_runtime(directory / "saved_model")
+    if kind == "prompt":
+        assert runtime.run_text is None
+        assert any("takes ids only" in note for note in notes)
+        return
+
+    class Artifact:
+        """A runtime of this process, for `measure_text`."""
+
+        @staticmethod
+        def run_text(columns):
+            found = runtime.run_text(columns)
+            return {name: _decoded(value.tolist()) if value.dtype == object else value for name, value in found.items()}
+
+        @staticmethod
+        def time(kind, columns):
+            return 0.0
+
+    measured = measure_text(task, Artifact, hard_rows(task), 48)
+    assert measured["max_difference"] <= 1e-5
+    assert measured["label_agreement"] in (None, 1.0)
+
+
+def test_what_an_artifact_carries_names_its_task(written):
+    from keras_bert_suite.export.runtimes import find_artifact, packed_files
+
+    task, directory, _ = written
+    for name in ("saved_model", "litert", "onnx"):
+        files = packed_files(find_artifact(directory / name))
+        config = json.loads(files["task/config.json"])
+        assert config["keras_bert_suite"]["task"] == task.task
+        assert "task/tokenizer.json" in files
+        assert not [file for file in files if file.endswith("model.safetensors")]
+
+
+def test_an_artifact_without_a_description_is_refused(written, tmp_path):
+    from keras_bert_suite.export import open_artifact
+
+    path = written[1] / "onnx/model.onnx"
+    (tmp_path / "model.onnx").write_bytes(path.read_bytes())
+    with pytest.raises(ArtifactError, match="does not say which task"):
+        open_artifact(tmp_path / "model.onnx")
+    with pytest.raises(ArtifactError, match="holds no artifact"):
+        open_artifact(tmp_path / "nothing")
