@@ -27,6 +27,8 @@ EXTRAS = {
     "aiohttp": "serve",
     "apache_beam": "beam",
     "flatbuffers": "export",
+    "google": "serve",
+    "grpc": "serve",
     "jax": "jax",
     "kagglehub": "hub",
     "keras_hub": "hub",

@@ -82,7 +82,8 @@ def test_imports_go_down_only():
 
 
 @pytest.mark.parametrize(
-    "floor", ["errors", "files", "hub", "kaggle", "source", "config", "text", "data", "reports", "tuning", "cli"]
+    "floor",
+    ["errors", "files", "hub", "kaggle", "source", "config", "text", "data", "reports", "serving", "tuning", "cli"],
 )
 def test_floors_without_keras(floor):
     for relative, found in modules():

@@ -63,7 +63,7 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, _end)
     try:
-        if command not in WITHOUT_KERAS:
+        if command not in WITHOUT_KERAS and not getattr(options, "server", None):
             _choose_backend(options.backend)
         result = _module(command).run(options)
     except BaseException as error:

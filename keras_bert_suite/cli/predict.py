@@ -1,4 +1,4 @@
-"""Answer for texts given here, or for the texts of a file, with any trained model."""
+"""Answer for texts given here, or for the texts of a file, with any trained model, here or on a server."""
 
 import json
 from pathlib import Path
@@ -8,11 +8,15 @@ from keras_bert_suite.cli.shared import add_columns, columns_from, open_trained,
 EXAMPLE = """\
   kbs predict saved_models/intents --text "where is my parcel" "cancel that order"
   kbs predict saved_models/intents --input examples/data/test.tsv --output labelled.jsonl
+  kbs predict --server http://localhost:8501/v1/models/intents --text "where is my parcel"
 """
 
 
 def add_arguments(parser):
-    parser.add_argument("model", metavar="MODEL", help="the directory of a trained model, or an exported file")
+    parser.add_argument(
+        "model", nargs="?", metavar="MODEL", help="the directory of a trained model, or an exported file"
+    )
+    parser.add_argument("--server", metavar="URL", help="in place of MODEL: http://HOST:PORT/v1/models/NAME")
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--text", nargs="+", metavar="TEXT", help="texts to label")
     source.add_argument("--input", metavar="FILE", help="a file of texts, of any size")
@@ -28,8 +32,7 @@ def run(options):
         raise ValueError("--text-b goes with --text. A file has pairs in its column text_b.")
     if options.output and not options.input:
         raise ValueError("--output goes with --input.")
-    start(options.input)
-    task = open_trained(options.model)
+    task = _open(options)
     columns = columns_from(options.columns)
     if options.output:
         count = task.predict_file(options.input, options.output, columns=columns, progress=not options.json)
@@ -42,6 +45,18 @@ def run(options):
         answers = task.predict_stream(Path(options.input), columns=columns)
     for answer in answers:
         print(json.dumps(answer, ensure_ascii=False) if options.json else _shown(answer))
+
+
+def _open(options):
+    """Return the task, or the client of a server, which needs no Keras."""
+    if (options.model is None) == (options.server is None):
+        raise ValueError("give either MODEL or --server URL.")
+    if options.model is not None:
+        start(options.input)
+        return open_trained(options.model)
+    from keras_bert_suite.serving import Client
+
+    return Client(options.server)
 
 
 def _shown(answer):

@@ -14,10 +14,12 @@ __all__ = [
     "add_columns",
     "add_seed",
     "columns_from",
+    "log_to_stderr",
     "open_trained",
     "positive_float",
     "positive_int",
     "print_result",
+    "quiet_import",
     "start",
 ]
 
@@ -74,7 +76,7 @@ def start(*files):
     for path in files:
         if path is not None:
             check_file(path)
-    _log_to_stderr()
+    log_to_stderr()
     quiet_import("keras")
 
 
@@ -95,7 +97,7 @@ def quiet_import(name):
             os.close(before)
 
 
-def _log_to_stderr():
+def log_to_stderr():
     """Show the package's own notices, one line each, on standard error."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(message)s"))
