@@ -42,9 +42,8 @@ def bench_artifacts(artifacts, lengths=(128,), batch_sizes=(1, 32), num_threads=
         in_groups = config.get("keras_bert_suite", {}).get("task") == "multiple-choice"
         with ArtifactProcess(path, num_threads) as artifact:
             times = []
-            for length in lengths:
-                if artifact.max_length and length > artifact.max_length:
-                    continue
+            longest = artifact.max_length or config.get("max_position_embeddings", max(lengths))
+            for length in (length for length in lengths if length <= longest):
                 for batch_size in batch_sizes:
                     shape = (batch_size, 1, length) if in_groups else (batch_size, length)
                     arrays = {name: np.full(shape, name != "segment_ids", "int32") for name in INPUTS}

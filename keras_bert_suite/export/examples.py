@@ -47,7 +47,7 @@ def hard_rows(task):
         return [f"<e1>{text[:40]}</e1> and <e2>{text[-40:]}</e2>" for text in texts]
     if task.task == "fill-mask":
         gap = task.tokenizer.special_tokens["mask_token"]
-        return [f"{gap} {text[:200]} {gap}" for text in HARD_TEXTS]
+        return [f"{gap} and {gap} {text}" for text in HARD_TEXTS]  # a gap that is cut off is refused
     if getattr(task, "pair", False):
         return list(zip(HARD_TEXTS, HARD_PAIRS, strict=True))
     return list(HARD_TEXTS)

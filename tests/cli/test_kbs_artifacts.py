@@ -58,11 +58,11 @@ def test_verify_says_no_by_its_exit_code(kbs, model, artifacts, tmp_path):
 
 
 def test_bench_needs_no_model(kbs, artifacts):
-    words = ("bench", artifacts[0], "--length", 8, 64, "--batch-size", 1, "--threads", 1)
+    words = ("bench", artifacts[0], "--length", 8, 16, 512, "--batch-size", 1, "--threads", 1)
     rows = json.loads(kbs(*words, "--json")[1])["artifacts"]
     assert [row["format"] for row in rows] == ["litert", "onnx"]
-    assert [one["length"] for one in rows[0]["latency_ms"]] == [8]  # the file takes no more than 16
-    assert [one["length"] for one in rows[1]["latency_ms"]] == [8, 64]
+    for row in rows:
+        assert [one["length"] for one in row["latency_ms"]] == [8, 16]  # the encoder takes no more
     assert all(row["size_mb"] > 0 and row["peak_memory_mb"] > 10 for row in rows)
 
 
