@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from keras_bert_suite.export import FORMATS
 from tests.tasks.small import LABELS
 
 KBS = [sys.executable, "-c", "import sys; from keras_bert_suite.cli.main import main; sys.exit(main())"]
@@ -96,7 +97,7 @@ def test_doctor_says_what_works_and_how_to_get_the_rest(kbs, monkeypatch):
     for other in others:
         detail = f'not installed. Run: pip install "keras_bert_suite[{other}]"'
         assert found["backends"][other] == {"works": False, "detail": detail}
-    assert set(found["formats"]) == {"saved_model", "litert", "litert-int8", "onnx"}
+    assert set(found["formats"]) == set(FORMATS)
     assert found["packages"]["keras"]
 
 
