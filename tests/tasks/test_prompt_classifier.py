@@ -79,5 +79,3 @@ def test_refused(directory, tmp_path):
     kbs.save_encoder(kbs.models.build_encoder(CONFIG), tmp_path / "bare", kbs.WordPieceTokenizer(VOCABULARY))
     with pytest.raises(CheckpointError, match="needs a trained masked language model"):
         PromptClassifier.from_pretrained(tmp_path / "bare", words=WORDS)
-    with pytest.raises(ValueError, match="only classifiers that choose one label of several can be exported"):
-        PromptClassifier.from_pretrained(directory, words=WORDS).export(tmp_path / "export")
