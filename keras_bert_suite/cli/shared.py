@@ -77,6 +77,7 @@ def start(*files):
         if path is not None:
             check_file(path)
     log_to_stderr()
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns of every new shape that is traced
     quiet_import("keras")
 
 
