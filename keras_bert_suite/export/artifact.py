@@ -7,6 +7,7 @@ import numpy as np
 
 from keras_bert_suite.errors import ArtifactError
 from keras_bert_suite.export.description import FOLDER, described
+from keras_bert_suite.export.examples import shortened
 from keras_bert_suite.export.runtimes import find_artifact, open_runtime, packed_files
 from keras_bert_suite.export.served_model import raw_outputs
 
@@ -63,12 +64,9 @@ def artifact_task(task, run, max_length=None):
         run: function from a dict of int32 arrays to a dict of arrays, as a runtime has it.
         max_length: optional int. The most tokens that the artifact takes.
     """
-    task = copy.copy(task)
+    length = task.max_length if max_length is None else min(max_length, task.max_length)
+    task = copy.copy(task) if length == task.max_length else shortened(task, "max_length", length)
     model = ArtifactModel(task, run)
-    if max_length is not None and max_length < task.max_length:
-        task.max_length = max_length
-        if hasattr(task, "stride"):
-            task.stride = min(task.stride, max_length // 4)
     if task.task == "sentence-embedding":
         task.model, task._models = model, {}
     elif task.task == "fill-mask":
@@ -114,10 +112,6 @@ class ArtifactModel:
     @property
     def output(self):
         return self._keras_model.output
-
-    @property
-    def input(self):
-        return self._keras_model.input
 
     @property
     def layers(self):

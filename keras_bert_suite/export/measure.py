@@ -89,19 +89,19 @@ def difference(task, found, expected, arrays):
         tokens with one answer, `None` where there are no answers to agree on.
     """
     mask = arrays["padding_mask"] > 0
-    gaps = []
-    for name, output in expected.items():
-        if output.dtype.kind == "f":
-            ours, theirs = (_probabilities(task, name, values, mask) for values in (found[name], output))
-            gap = np.abs(ours - theirs)
-            gaps.append(np.ravel(gap[mask] if _by_token(output, mask) else gap))
-    gaps = np.concatenate(gaps)
+    compared = {
+        name: [_probabilities(task, name, values, mask) for values in (found[name], output)]
+        for name, output in expected.items()
+        if output.dtype.kind == "f"
+    }
+    gaps = {name: np.abs(ours - theirs) for name, (ours, theirs) in compared.items()}
+    gaps = np.concatenate([np.ravel(gap[mask] if _by_token(gap, mask) else gap) for gap in gaps.values()])
     finite = bool(np.isfinite(gaps).all())
     return {
         "finite": finite,
         "max_difference": float(gaps.max(initial=0)) if finite else None,
         "mean_difference": float(gaps.mean()) if finite else None,
-        "label_agreement": _agreement(task, found, expected, arrays),
+        "label_agreement": _agreement(task, found, expected, compared, arrays),
     }
 
 
@@ -121,7 +121,7 @@ def _by_token(output, mask):
     return output.shape[: mask.ndim] == mask.shape
 
 
-def _agreement(task, found, expected, arrays):
+def _agreement(task, found, expected, compared, arrays):
     if task.task == "sentence-embedding":
         nearest = [_nearest(outputs["embedding"]) for outputs in (found, expected)]
         return float((nearest[0] == nearest[1]).mean()) if len(nearest[0]) > 2 else None
@@ -132,11 +132,10 @@ def _agreement(task, found, expected, arrays):
         return float((found["tags"] == expected["tags"])[words].mean()) if words.any() else 1.0
     mask = arrays["padding_mask"] > 0
     same = []
-    for name, output in expected.items():
+    for ours, theirs in compared.values():
         if getattr(task, "problem_type", None) == "multi_label_classification":
-            equal = ((found[name] >= task.thresholds) == (output >= task.thresholds)).all(axis=-1)
+            equal = ((ours >= task.thresholds) == (theirs >= task.thresholds)).all(axis=-1)
         else:
-            ours, theirs = (_probabilities(task, name, values, mask) for values in (found[name], output))
             equal = ours.argmax(axis=-1) == theirs.argmax(axis=-1)
         same.append(equal[mask] if equal.shape == mask.shape else equal)
     return float(np.logical_and.reduce(same).mean())

@@ -73,16 +73,14 @@ class _Writer:
     def write(self, name, path, output):
         """Write one format and return the notes that go with it."""
         from keras_bert_suite.export.description import FOLDER, write_description
+        from keras_bert_suite.export.saved_model import export_saved_model
 
         kind, _, variant = name.partition("-")
         common = {"quantization": variant or None, "calibration": self.calibration or None}
         if kind == "saved_model":
-            from keras_bert_suite.export.saved_model import export_saved_model
-
             return export_saved_model(self.task, self.served, path, self.job["max_length"], self.files)
         if name == "tf-serving":
             from keras_bert_suite.export.bundle import write_bundle
-            from keras_bert_suite.export.saved_model import export_saved_model
 
             saved = path / "models" / self.job["model_name"] / str(self.job["version"])
             saved.parent.mkdir(parents=True)
@@ -94,12 +92,11 @@ class _Writer:
 
             packed = {f"{FOLDER}/{file}": content for file, content in self.files.items()}
             return export_litert(self.task, self.served, path, self.job["litert_lengths"], files=packed, **common)
+        from keras_bert_suite.export.onnx import export_onnx
+
         write_description(self.files, path.parent)
         if kind == "onnx":
-            from keras_bert_suite.export.onnx import export_onnx
-
             return export_onnx(self.task, self.served, path, self.job["max_length"], **common)
-        from keras_bert_suite.export.onnx import export_onnx
         from keras_bert_suite.export.openvino import export_openvino
 
         plain = output / SPECIFICATIONS["onnx"].file

@@ -3,6 +3,7 @@
 import urllib.parse
 from pathlib import Path
 
+from keras_bert_suite.data.chunks import chunked
 from keras_bert_suite.data.readers import read_texts
 from keras_bert_suite.files import write_json_lines
 from keras_bert_suite.serving.answers import answers_from
@@ -178,15 +179,8 @@ def _rows_of(x, pairs, columns):
 
 def _chunks(rows):
     """Yield `(texts, pairs)` of a bearable size; pairs are `None` where there are none."""
-    texts, pairs, size = [], [], 0
-    for text, pair in rows:
-        texts.append(text)
-        pairs.append(pair)
-        size += len(text) + sum(map(len, pair or ""))
-        if len(texts) == ROWS or size >= CHARACTERS:
-            yield texts, _all_or_none(pairs)
-            texts, pairs, size = [], [], 0
-    if texts:
+    for chunk in chunked(rows, lambda row: len(row[0]) + sum(map(len, row[1] or "")), CHARACTERS, ROWS):
+        texts, pairs = map(list, zip(*chunk, strict=True))
         yield texts, _all_or_none(pairs)
 
 

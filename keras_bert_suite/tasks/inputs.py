@@ -9,7 +9,7 @@ import numpy as np
 
 from keras_bert_suite.data import read_examples, read_texts
 
-__all__ = ["Texts", "chunked", "encode_texts", "is_batched", "is_data_path", "listed", "read_input", "stream_texts"]
+__all__ = ["Texts", "encode_texts", "is_batched", "is_data_path", "listed", "read_input", "stream_texts"]
 
 logger = logging.getLogger(__name__)
 
@@ -46,26 +46,6 @@ def is_batched(x):
 def is_data_path(text, suffixes):
     """Return whether a str is meant as a file: it ends like one and has no line break."""
     return text.lower().endswith(suffixes) and "\n" not in text
-
-
-def chunked(items, size_of, most_size, most_items=None):
-    """Yield consecutive lists of items, each ended by the item with which it is full.
-
-    Args:
-        items: iterable.
-        size_of: function from an item to its size.
-        most_size: int. A list is full when its items together are so large.
-        most_items: optional int. Or when it has so many.
-    """
-    chunk, size = [], 0
-    for item in items:
-        chunk.append(item)
-        size += size_of(item)
-        if size >= most_size or len(chunk) == most_items:
-            yield chunk
-            chunk, size = [], 0
-    if chunk:
-        yield chunk
 
 
 def read_input(x, y=None, pairs=None, columns=None, require_label=False):

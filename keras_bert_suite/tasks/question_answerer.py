@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_bert_suite.data import Question, read_questions
+from keras_bert_suite.data.chunks import chunked
 from keras_bert_suite.errors import DataError, check_choice, check_positive_int
 from keras_bert_suite.files import write_json_lines
 from keras_bert_suite.models import build_question_answering
@@ -20,7 +21,7 @@ from keras_bert_suite.reports import (
 )
 from keras_bert_suite.tasks.answer_spans import answer_targets, best_spans, context_tokens, whole_characters
 from keras_bert_suite.tasks.inference import predict_batches, progress_bar
-from keras_bert_suite.tasks.inputs import chunked, is_batched
+from keras_bert_suite.tasks.inputs import is_batched
 from keras_bert_suite.tasks.pretrained import own_values
 from keras_bert_suite.tasks.task import Task
 from keras_bert_suite.text import Ragged, encode_windows

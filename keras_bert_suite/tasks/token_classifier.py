@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from keras_bert_suite.data import LabelMap
+from keras_bert_suite.data.chunks import chunked
 from keras_bert_suite.data.tag_schemes import (
     OUTSIDE,
     check_scheme,
@@ -23,7 +24,7 @@ from keras_bert_suite.models import build_token_classifier
 from keras_bert_suite.reports import MOST_MISTAKES, Report, span_scores
 from keras_bert_suite.tasks.fields import decode_field, forbid_transitions
 from keras_bert_suite.tasks.inference import predict_batches, progress_bar
-from keras_bert_suite.tasks.inputs import chunked, is_batched, is_data_path
+from keras_bert_suite.tasks.inputs import is_batched, is_data_path
 from keras_bert_suite.tasks.pretrained import head_labels, own_values
 from keras_bert_suite.tasks.tagging_inputs import (
     TaggedTexts,
