@@ -7,6 +7,7 @@ import warnings
 import numpy as np
 
 from keras_bert_suite.errors import check_choice, require
+from keras_bert_suite.export.litert_lookup import TABLES, look_up_embeddings
 
 __all__ = ["QUANTIZATIONS", "check_calibration", "quantize_litert"]
 
@@ -18,15 +19,13 @@ CALIBRATION_ROWS = 64
 #: connections, where a few numbers are far larger than the rest: one fixed scale for all would leave these no bits.
 EVEN_LAYERS = r".*/(query|key|value|intermediate)(_\d+)?/.*"
 FEED_FORWARD = r".*/feed_forward(_\d+)?/.*"
-#: Tables that rows are looked up in. A conditional random field looks up its transitions, which stay as they are.
-TABLES = r".*/embeddings(_\d+)?/.*"
 
 
 def quantize_litert(model, quantization, calibration=None):
     """Quantize a float32 model.
 
-    Embedding tables have 8 bits and one scale each; kernels of dense layers one
-    scale for each output. Norms, softmax and products of attention compute in
+    Embedding tables have 8 bits and a scale for each row, kernels of dense layers
+    a scale for each output. Norms, softmax and products of attention compute in
     float32, so that the mask is never rounded.
 
     - `"int8"`: dense layers multiply integers; the ranges of their inputs are
@@ -55,13 +54,14 @@ def quantize_litert(model, quantization, calibration=None):
     check_calibration(quantization, calibration)
     quantizer = require("ai_edge_quantizer.quantizer", "quantizing LiteRT files")
     modes = require("ai_edge_quantizer.calibrator", "quantizing LiteRT files").CalibrationMode
+    model = look_up_embeddings(model)
     engine = quantizer.Quantizer(bytearray(model), _recipe(quantization))
-    # The embedding tables bring their ranges along; the quantizer still wants to see the model run.
-    count = CALIBRATION_ROWS if quantization == "full-int8" else 1
-    rows = _rows(model, calibration, count)
     with contextlib.redirect_stderr(io.StringIO()), warnings.catch_warnings():  # progress bars, advice on debugging
         warnings.simplefilter("ignore", UserWarning)
-        ranges = engine.calibrate(rows, num_threads=1, mode=modes.CALIBRATION_PROFILER_BASED)
+        ranges = None
+        if quantization == "full-int8":
+            rows = _rows(model, calibration)
+            ranges = engine.calibrate(rows, num_threads=1, mode=modes.CALIBRATION_PROFILER_BASED)
         return bytes(engine.quantize(ranges, enable_progress_bar=False, enable_progress_report=False).quantized_model)
 
 
@@ -86,12 +86,12 @@ def _recipe(quantization):
         recipe.add_dynamic_config(FEED_FORWARD, operations.FULLY_CONNECTED, num_bits=4, algorithm_key=algorithms.OCTAV)
     if quantization == "full-int8":
         recipe.add_static_config(EVEN_LAYERS, operations.FULLY_CONNECTED, **integers)
-    recipe.add_static_config(TABLES, operations.GATHER, **integers)
+    recipe.add_dynamic_config(TABLES, operations.EMBEDDING_LOOKUP, num_bits=8)
     return recipe.get_quantization_recipe()
 
 
-def _rows(model, calibration, count):
-    """For each signature, a list of inputs: `count` rows of `calibration` cut or padded to its length, or one of 0."""
+def _rows(model, calibration):
+    """For each signature, a list of inputs: rows of `calibration`, cut or padded to its length."""
     runtime = require("ai_edge_litert.interpreter", "quantizing LiteRT files")
     interpreter = runtime.Interpreter(model_content=bytes(model))
     found = {}
@@ -99,14 +99,13 @@ def _rows(model, calibration, count):
         shapes = {name: d["shape"] for name, d in interpreter.get_signature_runner(key).get_input_details().items()}
         found[key] = [
             {name: _row(calibration, name, row, shape) for name, shape in shapes.items()}
-            for row in range(count if calibration is None else min(count, len(calibration["ids"])))
+            for row in range(min(CALIBRATION_ROWS, len(calibration["ids"])))
         ]
     return found
 
 
 def _row(calibration, name, row, shape):
     values = np.zeros(shape, "int32")
-    if calibration is not None:
-        given = calibration[name][row, : shape[1]]
-        values[0, : len(given)] = given
+    given = calibration[name][row, : shape[1]]
+    values[0, : len(given)] = given
     return values

@@ -173,6 +173,23 @@ def _stored_types(opened):
     return found
 
 
+def test_a_table_that_is_a_kernel_too_is_stored_once_with_a_scale_for_each_row(tmp_path):
+    path = tmp_path / "model.tflite"
+    batch, expected, _ = write("fill-mask", path, [8, LENGTH], quantization="int8")
+    vocabulary, opened = served_kind("fill-mask")[0].tokenizer.vocab_size, open_model(path)
+    tables = [
+        tensor
+        for subgraph in map(opened.Subgraphs, range(opened.SubgraphsLength()))
+        for tensor in map(subgraph.Tensors, range(subgraph.TensorsLength()))
+        if tensor.ShapeLength() == 2 and tensor.Shape(0) == vocabulary and opened.Buffers(tensor.Buffer()).DataLength()
+    ]
+    assert len({tensor.Buffer() for tensor in tables}) == 1
+    assert {tensor.Quantization().ScaleLength() for tensor in tables} == {vocabulary}
+    words = batch["padding_mask"] > 0
+    found, expected = load_litert(path)(batch)["logits"][words], expected["logits"][words]
+    np.testing.assert_allclose(found, expected, atol=0.1 * np.abs(expected).max())
+
+
 def test_what_cannot_be_quantized_is_refused(tmp_path):
     from keras_bert_suite.export.litert import export_litert
 
