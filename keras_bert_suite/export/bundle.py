@@ -1,6 +1,7 @@
 """What TF Serving's stock image needs beside a SavedModel: versions, configuration, warm-up, and a way to run it."""
 
 import math
+import re
 from pathlib import Path
 
 from keras_bert_suite.export.warmup import write_warmup
@@ -152,7 +153,7 @@ def write_bundle(task, saved_model, directory, name, version, max_length, thread
     weights = 4 * sum(math.prod(weight.shape) for weight in task.model.weights) / 2**20
     values = {
         "name": name,
-        "label": "".join(char if char.isalnum() else "-" for char in name.lower()).strip("-") or "model",
+        "label": _label(name),
         "version": version,
         "next": version + 1,
         "task": task.task,
@@ -171,3 +172,9 @@ def write_bundle(task, saved_model, directory, name, version, max_length, thread
         arguments = "\n".join(f"{' ' * indent}- {argument}" for argument in ARGUMENTS)
         (directory / file).write_text(template.format(arguments=arguments, **values), encoding="utf-8")
     (directory / "README.md").write_text(README.format(**values), encoding="utf-8")
+
+
+def _label(name):
+    """Return a name as Kubernetes takes it: at most 63 of a to z, 0 to 9 and hyphens inside, a letter first."""
+    label = re.sub("[^a-z0-9]+", "-", name.lower()).strip("-")
+    return (label if label[:1].isalpha() else f"model-{label}")[:50].strip("-")  # "-models" follows

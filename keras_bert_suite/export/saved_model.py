@@ -5,18 +5,18 @@ import shutil
 import tensorflow as tf
 
 from keras_bert_suite.export.description import write_description
-from keras_bert_suite.export.signatures import string_signature, with_labels
+from keras_bert_suite.export.signatures import examples_signature, string_signature, with_labels
 from keras_bert_suite.models import encoder_config
 
 __all__ = ["export_saved_model"]
 
 
 def export_saved_model(task, served, path, max_length, files=None):
-    """Write a SavedModel with the signatures `serving_default` and `ids`, and for labels `examples`.
+    """Write a SavedModel with the signatures `serving_default`, `ids` and `examples`.
 
     `serving_default` takes strings, `ids` what `build_served_model` describes,
     and `examples` serialized `tf.Example`s. Where the tokenizer cannot go into
-    the graph, `serving_default` is `ids`.
+    the graph, `serving_default` is `ids`, and there is no `examples`.
 
     Args:
         task: the task.
@@ -44,7 +44,7 @@ def export_saved_model(task, served, path, max_length, files=None):
             inputs["token_ids"] = tf.identity(inputs["token_ids"])
         return compute(inputs)
 
-    signatures, notes = {"ids": run_ids, "serving_default": run_ids}, []
+    signatures, method, notes = {"ids": run_ids, "serving_default": run_ids}, "predict", []
     try:
         found = string_signature(task, compute, max_length)
     except (ImportError, ValueError) as error:
@@ -52,11 +52,10 @@ def export_saved_model(task, served, path, max_length, files=None):
     else:
         module.tokenizer = found.module
         signatures["serving_default"] = found.serve
-        if found.parse is not None:
-            signatures["examples"] = found.parse
+        signatures["examples"], method = examples_signature(task, found.serve)
     tf.saved_model.save(module, str(path), signatures=signatures)
-    if "examples" in signatures and found.method is not None:
-        _set_method(path, "examples", found.method)
+    if method != "predict":  # which TensorFlow names already
+        _set_method(path, "examples", method)
     shutil.rmtree(path / "assets", ignore_errors=True)  # TensorFlow leaves an empty folder
     write_description(files or {}, path / "assets.extra")
     return notes

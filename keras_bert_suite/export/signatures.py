@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from keras_bert_suite.text.in_graph import build_in_graph_tokenizer
 
-__all__ = ["StringSignature", "string_signature", "with_labels"]
+__all__ = ["StringSignature", "examples_signature", "string_signature", "with_labels"]
 
 #: Answers to each gap of a text.
 TOP_K = 5
@@ -19,15 +19,11 @@ class StringSignature(NamedTuple):
 
     Args:
         module: `tf.Module` with what the function needs.
-        serve: `tf.function` of string tensors.
-        parse: optional `tf.function` of serialized `tf.Example`s `(B,)`.
-        method: optional str: the call of TF Serving that `parse` answers.
+        serve: `tf.function` of string tensors, each with a name.
     """
 
     module: tf.Module
     serve: Callable
-    parse: Callable | None = None
-    method: str | None = None
 
 
 def with_labels(task, compute):
@@ -93,38 +89,56 @@ def string_signature(task, compute, max_length):
     return _classify(task, compute, tokenizer, prompt)
 
 
+def examples_signature(task, serve):
+    """Build the signature of a task that takes serialized `tf.Example`s, with strings named as `serve` names them.
+
+    Args:
+        task: the task.
+        serve: as of `string_signature`.
+    Returns:
+        `(function, method)`: a `tf.function` of `inputs`, strings `(B,)`, and the
+        call of TF Serving that it answers: `"classify"`, `"regress"` or `"predict"`.
+    """
+    features = {
+        column.name: tf.io.FixedLenFeature((), tf.string) if column.shape.rank == 1 else tf.io.RaggedFeature(tf.string)
+        for column in serve.input_signature
+    }
+    kind = getattr(task, "problem_type", None)
+
+    @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="inputs")])
+    def parse(inputs):
+        found = tf.io.parse_example(inputs, features)
+        ragged = {name: column.to_tensor("") for name, column in found.items() if isinstance(column, tf.RaggedTensor)}
+        outputs = serve(**found | ragged)
+        if kind == "regression":
+            return {"outputs": outputs["score"]}
+        return {"classes": outputs["labels"], "scores": outputs["probabilities"]} if kind else outputs
+
+    return parse, "predict" if kind is None else "regress" if kind == "regression" else "classify"
+
+
 def _classify(task, compute, tokenizer, prompt):
     """One output, or several, for each text or pair of texts."""
     pair = bool(getattr(task, "pair", False))
-    column = tf.TensorSpec((None,), tf.string)
+    columns = [tf.TensorSpec((None,), tf.string, name=name) for name in ("text", "text_b")]
 
     def classify(text, text_b=None):
         text = tf.strings.join([prompt, text]) if prompt else text
         return compute(tokenizer.encode_pairs(text, text_b) if pair else tokenizer.encode_texts(text))
 
     if pair:
-        serve = tf.function(lambda text, text_b: classify(text, text_b), input_signature=[column, column])
+        serve = tf.function(lambda text, text_b: classify(text, text_b), input_signature=columns)
     else:
-        serve = tf.function(lambda text: classify(text), input_signature=[column])
-    names = ("text", "text_b") if pair else ("text",)
-    features = {name: tf.io.FixedLenFeature((), tf.string) for name in names}
-    kind = getattr(task, "problem_type", None)
-
-    @tf.function(input_signature=[column])
-    def parse(inputs):
-        outputs = classify(**tf.io.parse_example(inputs, features))
-        if kind == "regression":
-            return {"outputs": outputs["score"]}
-        return {"classes": outputs["labels"], "scores": outputs["probabilities"]} if kind else outputs
-
-    method = None if kind is None else "regress" if kind == "regression" else "classify"
-    return StringSignature(tokenizer, serve, parse, method)
+        serve = tf.function(lambda text: classify(text), input_signature=columns[:1])
+    return StringSignature(tokenizer, serve)
 
 
 def _choose(compute, tokenizer):
     """Choices, each read after its text; empty ones are none."""
 
-    @tf.function(input_signature=[tf.TensorSpec((None,), tf.string), tf.TensorSpec((None, None), tf.string)])
+    columns = [tf.TensorSpec((None,), tf.string, name="text"), tf.TensorSpec((None, None), tf.string, name="choices")]
+
+    @tf.function(input_signature=columns)
     def choose(text, choices):
         shape = tf.shape(choices)
         flat = tokenizer.encode_pairs(tf.repeat(text, shape[1]), tf.reshape(choices, [-1]))
@@ -149,7 +163,7 @@ def _fill(task, compute, tokenizer):
     names = np.array(words, dtype=object)
     mask_token_id, top_k = task.tokenizer.mask_token_id, min(TOP_K, len(words))
 
-    @tf.function(input_signature=[tf.TensorSpec((None,), tf.string)])
+    @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="text")])
     def fill(text):
         inputs = tokenizer.encode_texts(text)
         logits = compute(inputs)["logits"]

@@ -59,14 +59,20 @@ def _column(task, name, spec, text):
         mask = task.tokenizer.special_tokens.get("mask_token") if task.task == "fill-mask" else None
         value = f"{text} {mask}" if mask else text
         if name == "inputs":
-            feature = tf.train.Feature(bytes_list=tf.train.BytesList(value=[value.encode()]))
-            features = dict.fromkeys(("text", "text_b"), feature)
-            value = tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
+            value = _example(value).SerializeToString()
         row = np.array([value.encode() if isinstance(value, str) else value], object)
         return row if spec.shape.rank == 1 else np.stack([row, row], axis=1)
     ids = task.tokenizer([text], max_length=task.max_length)["token_ids"]
     array = ids if name == "token_ids" else np.zeros_like(ids) if name == "segment_ids" else np.ones_like(ids)
     return array if spec.shape.rank == 2 else np.stack([array, array], axis=1)
+
+
+def _example(text):
+    """Return a `tf.Example` that every task can read: two choices, one of all else."""
+    counts = {"text": 1, "text_b": 1, "question": 1, "context": 1, "choices": 2}
+    texts = {name: tf.train.BytesList(value=[text.encode()] * count) for name, count in counts.items()}
+    features = {name: tf.train.Feature(bytes_list=values) for name, values in texts.items()}
+    return tf.train.Example(features=tf.train.Features(feature=features))
 
 
 def _plain(value):

@@ -1,9 +1,12 @@
 """Every kind of task leaves in every runtime, and an exported file is used as the task that it came from."""
 
 import json
+import re
+import shutil
 
 import numpy as np
 import pytest
+import yaml
 
 pytest.importorskip("tensorflow")
 
@@ -124,6 +127,47 @@ def test_a_saved_model_answers_strings_as_its_task(kind, written):
     measured = measure_text(task, Artifact, hard_rows(task), 48)
     assert measured["max_difference"] <= 1e-5
     assert measured["label_agreement"] in (None, 1.0)
+
+
+def test_a_bundle_warms_every_signature_up_and_examples_answer_as_strings_do(kind, written):
+    import tensorflow as tf
+
+    from keras_bert_suite.export.bundle import write_bundle
+
+    task, directory, _ = written
+    saved_model = directory / "bundle/models/Größe 1/7"
+    saved_model.parent.mkdir(parents=True)
+    shutil.copytree(directory / "saved_model", saved_model)
+    write_bundle(task, saved_model, directory / "bundle", "Größe 1", 7, 48)
+    signatures = tf.saved_model.load(str(saved_model)).signatures
+    requests = _warmup_requests(saved_model)
+    strings_in = kind != "prompt"
+    assert requests.keys() == signatures.keys() == {"serving_default", "ids", *["examples"] * strings_in}
+    names = {"classes": "labels", "scores": "probabilities", "outputs": "score"}
+    for request, of_strings in zip(requests.get("examples", ()), requests["serving_default"], strict=strings_in):
+        expected = signatures["serving_default"](**of_strings)
+        for name, output in signatures["examples"](**request).items():
+            np.testing.assert_array_equal(output, expected[name if name in expected else names[name]])
+    for manifest in yaml.safe_load_all((directory / "bundle/kubernetes.yaml").read_text(encoding="utf-8")):
+        assert re.fullmatch("[a-z]([-a-z0-9]{0,61}[a-z0-9])?", manifest["metadata"]["name"])
+    compose = yaml.safe_load((directory / "bundle/compose.yaml").read_text(encoding="utf-8"))
+    for option in compose["services"]["serving"]["command"]:
+        file = option.partition("=/models/")[2]
+        assert not file or (directory / "bundle/models" / file).is_file()
+
+
+def _warmup_requests(saved_model):
+    """Read the warm-up requests of a SavedModel: dict from each signature to the inputs of its requests."""
+    import tensorflow as tf
+    from tensorflow_serving.apis import prediction_log_pb2
+
+    requests = {}
+    for record in tf.data.TFRecordDataset(str(saved_model / "assets.extra/tf_serving_warmup_requests")):
+        request = prediction_log_pb2.PredictionLog.FromString(record.numpy()).predict_log.request
+        assert request.model_spec.name == saved_model.parent.name
+        columns = {name: tf.constant(tf.make_ndarray(column)) for name, column in request.inputs.items()}
+        requests.setdefault(request.model_spec.signature_name, []).append(columns)
+    return requests
 
 
 def test_what_an_artifact_carries_names_its_task(written):
