@@ -1,10 +1,8 @@
 """`export_task`: a trained task in, a directory of checked artifacts out, or nothing at all."""
 
 import dataclasses
-import errno
 import math
 import re
-import shutil
 import tempfile
 from pathlib import Path
 
@@ -16,7 +14,7 @@ from keras_bert_suite.export.reference import float32_task
 from keras_bert_suite.export.runtimes import find_artifact
 from keras_bert_suite.export.served_model import build_served_model
 from keras_bert_suite.export.verify import REPORT_FILE, compare
-from keras_bert_suite.files import replaced_directory
+from keras_bert_suite.files import check_free, replaced_directory
 
 __all__ = ["export_task"]
 
@@ -97,13 +95,13 @@ def export_task(
     if any(SPECIFICATIONS[name].calibrated for name in formats):
         typical = given_rows(task, examples if calibration is None else calibration, pairs, columns)
         arrays = {f"calibration/{name}": array for name, array in encode_rows(task_at, typical).items()}
+    check_free(directory, overwrite, room=_room(task, formats))
     with (
         replaced_directory(directory, overwrite) as written,
         # Beside the output, where there must be room for its weights anyway.
         tempfile.TemporaryDirectory(prefix=f".{directory.name}.", suffix=".partial", dir=directory.parent) as workspace,
     ):
         saved = Path(workspace) / "task"
-        _check_space(task, directory, formats)
         task_at.save_pretrained(saved)
         kind = type(task)
         job = {
@@ -141,20 +139,13 @@ def _litert_lengths(task, formats, litert_length, max_length):
     return lengths
 
 
-def _check_space(task, directory, formats):
-    """Raise `OSError` where the disk is plainly too small; some writers leave a damaged file without a word."""
+def _room(task, formats):
+    """Return about how many bytes an export takes on the disk; some writers leave a damaged file without a word."""
     weights = 4 * sum(math.prod(weight.shape) for weight in task.model.weights)
     copies = 1 + sum(SPECIFICATIONS[name].size for name in formats)  # the model is also saved once to be written from
     if any(name.startswith("litert") for name in formats):
         copies += 2  # TensorFlow's converter keeps temporary ones
-    needed = copies * weights + TABLES
-    free = shutil.disk_usage(directory.parent).free
-    if free < needed:
-        raise OSError(
-            errno.ENOSPC,
-            f"cannot write {directory}: about {needed / 1e6:.0f} MB are needed there, {free / 1e6:.0f} MB are free. "
-            "Free space, or choose another output path",
-        )
+    return int(copies * weights) + TABLES
 
 
 def _failure(row):
