@@ -1,6 +1,7 @@
 """Keras layers of encoders and heads: tensors in, tensors out, one idea a file."""
 
 from keras_bert_suite.layers.crf import CRF, Viterbi
+from keras_bert_suite.layers.dropout import Dropout
 from keras_bert_suite.layers.embeddings import Embeddings
 from keras_bert_suite.layers.encoder_block import EncoderBlock
 from keras_bert_suite.layers.encoder_record import EncoderRecord
@@ -20,6 +21,7 @@ from keras_bert_suite.layers.vocabulary_logits import VocabularyLogits
 
 __all__ = [
     "CRF",
+    "Dropout",
     "Embeddings",
     "EncoderBlock",
     "EncoderRecord",

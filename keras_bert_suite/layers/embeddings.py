@@ -5,6 +5,7 @@ from keras import ops
 
 from keras_bert_suite.errors import check_choice, check_positive_int, check_rate
 from keras_bert_suite.layers.base import SuiteLayer, register, truncated_normal
+from keras_bert_suite.layers.dropout import Dropout
 
 __all__ = ["Embeddings"]
 
@@ -112,7 +113,7 @@ class Embeddings(SuiteLayer):
         self.norm = keras.layers.LayerNormalization(
             epsilon=layer_norm_epsilon, center=norm_bias, dtype=self.dtype_policy, name="norm"
         )
-        self.dropout = keras.layers.Dropout(dropout_rate, dtype=self.dtype_policy, name="dropout")
+        self.dropout = Dropout(dropout_rate, dtype=self.dtype_policy, name="dropout")
         self.projection = None
         if embedding_dim is not None:
             self.projection = keras.layers.Dense(

@@ -4,6 +4,7 @@ import keras
 
 from keras_bert_suite.errors import check_rate
 from keras_bert_suite.layers.base import SuiteLayer, register
+from keras_bert_suite.layers.dropout import Dropout
 from keras_bert_suite.layers.feed_forward import FeedForward
 from keras_bert_suite.layers.self_attention import SelfAttention
 
@@ -93,7 +94,7 @@ class EncoderBlock(SuiteLayer):
             keras.layers.LayerNormalization(epsilon=layer_norm_epsilon, dtype=self.dtype_policy, name=name)
             for name in ("attention_norm", "output_norm")
         )
-        self.dropout = keras.layers.Dropout(dropout_rate, dtype=self.dtype_policy, name="dropout")
+        self.dropout = Dropout(dropout_rate, dtype=self.dtype_policy, name="dropout")
 
     def build(self, hidden_states_shape, padding_mask_shape=None):
         for layer in (self.self_attention, self.feed_forward, self.attention_norm, self.output_norm):

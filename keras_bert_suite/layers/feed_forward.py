@@ -6,6 +6,7 @@ from keras import ops
 from keras_bert_suite.errors import check_positive_int, check_rate
 from keras_bert_suite.layers.activations import get_activation
 from keras_bert_suite.layers.base import SuiteLayer, register, truncated_normal
+from keras_bert_suite.layers.dropout import Dropout
 
 __all__ = ["FeedForward"]
 
@@ -79,7 +80,7 @@ class FeedForward(SuiteLayer):
             )
             for name, units in (("intermediate", (1 + gated) * intermediate_dim), ("output", hidden_dim))
         )
-        self.dropout = keras.layers.Dropout(dropout_rate, dtype=self.dtype_policy, name="dropout")
+        self.dropout = Dropout(dropout_rate, dtype=self.dtype_policy, name="dropout")
 
     def build(self, hidden_states_shape):
         self.intermediate.build((None, self.hidden_dim))

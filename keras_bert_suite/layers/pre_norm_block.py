@@ -4,6 +4,7 @@ import keras
 
 from keras_bert_suite.errors import check_rate
 from keras_bert_suite.layers.base import SuiteLayer, register
+from keras_bert_suite.layers.dropout import Dropout
 from keras_bert_suite.layers.feed_forward import FeedForward
 from keras_bert_suite.layers.self_attention import SelfAttention
 
@@ -128,7 +129,7 @@ class PreNormBlock(SuiteLayer):
         if normalize_input:
             self.attention_norm = self._norm("attention_norm")
         self.feed_forward_norm = self._norm("feed_forward_norm")
-        self.dropout = keras.layers.Dropout(attention_dropout_rate, dtype=self.dtype_policy, name="dropout")
+        self.dropout = Dropout(attention_dropout_rate, dtype=self.dtype_policy, name="dropout")
 
     def _norm(self, name):
         return keras.layers.LayerNormalization(

@@ -6,6 +6,7 @@ from keras import ops
 
 from keras_bert_suite.errors import check_positive_int, check_rate
 from keras_bert_suite.layers.base import SuiteLayer, register, truncated_normal
+from keras_bert_suite.layers.dropout import Dropout
 
 __all__ = ["SelfAttention"]
 
@@ -94,7 +95,7 @@ class SelfAttention(SuiteLayer):
             )
             for name in ("query", "key", "value", "output")
         )
-        self.dropout = keras.layers.Dropout(dropout_rate, dtype=self.dtype_policy, name="dropout")
+        self.dropout = Dropout(dropout_rate, dtype=self.dtype_policy, name="dropout")
 
     def build(self, hidden_states_shape, padding_mask_shape=None):
         for projection in (self.query, self.key, self.value, self.output_projection):

@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_bert_suite.layers import EncoderRecord, Pooling, Transform
+from keras_bert_suite.layers import Dropout, EncoderRecord, Pooling, Transform
 from keras_bert_suite.layers.base import truncated_normal
 from keras_bert_suite.models.encoder import encoder_config
 
@@ -93,7 +93,7 @@ def output_dense(encoder, units, name):
 
 def head_dropout(encoder, rate, name="dropout"):
     """Return a dropout layer that computes in what the encoder does."""
-    return keras.layers.Dropout(rate, dtype=head_dtype(encoder), name=name)
+    return Dropout(rate, dtype=head_dtype(encoder), name=name)
 
 
 def head_dtype(encoder):
