@@ -113,6 +113,19 @@ class _Layerwise:
     def _rate(self, depth, learning_rate):
         return learning_rate * self.layer_decay**depth * ops.cast(self.unfrozen >= depth, "float32")
 
+    def _clip_gradients(self, grads):
+        """On PyTorch, scale the gradients where they lie: the copies that Keras makes take longer than the update."""
+        if keras.backend.backend() != "torch" or not self.global_clipnorm:
+            return super()._clip_gradients(grads)
+        import torch
+
+        with torch.no_grad():
+            grads = [gradient.contiguous() for gradient in grads]  # an expanded one cannot be written
+            norm = torch.nn.utils.get_total_norm(grads)
+            scale = self.global_clipnorm / torch.clamp(norm, min=self.global_clipnorm)
+            torch._foreach_mul_(grads, scale + (norm - norm))  # NaN where the norm is not finite
+        return grads
+
     def _apply_weight_decay(self, variables):
         """Leave it to the update: here Keras has one learning rate for all variables."""
 

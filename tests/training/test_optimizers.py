@@ -81,6 +81,15 @@ def test_gradients_are_clipped_together():
     np.testing.assert_allclose(np.concatenate(first_moments) / 0.1, [0.6, 0, 0, 0, 0.8, 0], atol=1e-6)
 
 
+def test_gradients_within_the_bound_stay_as_they_are_and_broken_ones_show():
+    for given, expected in ((0.5, 0.5), (np.inf, np.nan), (np.nan, np.nan)):
+        variables = [keras.Variable(np.zeros(2), name=name) for name in ("one", "two")]
+        optimizer = build_optimizer(1.0, weight_decay=0.0, clip_norm=1.0)
+        step(optimizer, variables, [np.array([given, 0], "float32"), np.array([0, 0.5], "float32")])
+        moments = np.concatenate([numpy_of(moment) for moment in optimizer._momentums]) / 0.1
+        np.testing.assert_allclose(moments, [expected, *[0 * expected] * 2, 0.5 + 0 * expected], atol=1e-6)
+
+
 def test_the_rate_follows_the_schedule():
     optimizer = build_optimizer(1e-3, total_steps=20, warmup_ratio=0.1)
     variable = keras.Variable(np.zeros(1), name="kernel")
