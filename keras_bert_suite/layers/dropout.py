@@ -41,6 +41,9 @@ class Dropout(keras.layers.Dropout):
             return inputs * _noise(inputs, min(round(self.rate * CHANCES), CHANCES - 1))
         return super().call(inputs, training=training)
 
+    def compute_output_shape(self, inputs_shape):
+        return inputs_shape
+
 
 def _noise(inputs, dropped):
     """Return a tensor like `inputs`: 0 with a chance of `dropped` in 65536, else the inverse of the other chance."""

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from keras_bert_suite.layers import Dropout
-from tests.support.layer_checks import check_saving, model_of, numpy_of
+from tests.support.layer_checks import check_layer, numpy_of
 
 pytestmark = pytest.mark.per_backend
 
@@ -43,10 +43,7 @@ def test_nothing_is_dropped_where_nothing_is_trained(tmp_path):
     np.testing.assert_array_equal(numpy_of(Dropout(0.9)(values)), values)
     np.testing.assert_array_equal(numpy_of(Dropout(0.9)(values, training=False)), values)
     np.testing.assert_array_equal(numpy_of(Dropout(0.0)(values, training=True)), values)
-    layer = Dropout(0.25, name="mine")
-    assert Dropout.from_config(layer.get_config()).rate == 0.25
-    inputs = {"inputs": values}
-    check_saving(model_of(layer, inputs), inputs, tmp_path)
+    check_layer(Dropout, {"rate": 0.25, "noise_shape": None, "seed": 3}, {"inputs": values}, {}, values, tmp_path)
 
 
 def test_gradients_pass_where_values_did():
