@@ -12,6 +12,7 @@ pytest.importorskip("tensorflow")
 
 from keras_bert_suite.errors import ArtifactError
 from tests.export.conftest import KINDS, make_kind
+from tests.support.selection import rarely_all
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.per_backend]
 
@@ -41,7 +42,20 @@ LABELLED = {
 }
 
 
-@pytest.fixture(scope="module", params=KINDS)
+#: Those that share the least; the rest differ from one of them in a signature.
+ALWAYS = (
+    "several labels",
+    "pairs",
+    "prompt",
+    "tags with a field",
+    "questions",
+    "choices",
+    "embeddings",
+    "fill-mask",
+)
+
+
+@pytest.fixture(scope="module", params=rarely_all(KINDS, *ALWAYS))
 def kind(request):
     import keras
 
