@@ -34,6 +34,7 @@ class NonFiniteLoss(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         self._epoch = epoch
         self._first = None
+        self._error = None
         self._learning_rate = learning_rate_by_batch(self.model.optimizer)
 
     def on_train_batch_begin(self, batch, logs=None):
@@ -44,8 +45,14 @@ class NonFiniteLoss(keras.callbacks.Callback):
         loss = (logs or {}).get("loss")
         if loss is None or math.isfinite(loss):
             return
+        # Keras may pass over a call that failed off its thread and raise what the next one did: it tells the same.
+        if self._error is None:
+            self._error = self._told(loss, batch)
+        raise self._error
+
+    def _told(self, loss, batch):
         rate = self._learning_rate(batch - self._first)
-        raise FloatingPointError(
+        return FloatingPointError(
             f"the loss became {loss} in epoch {self._epoch + 1}, batch {batch + 1}"
             f"{'' if rate is None else f', at a learning rate of {rate:.3g}'}. Lower the learning rate, or warm up "
             "longer; train in float32 where the precision is float16. A state saved earlier is from before this batch."
