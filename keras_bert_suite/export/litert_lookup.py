@@ -51,8 +51,9 @@ class _Editor:
         table, ids = operator.inputs
         (found,) = operator.outputs
         count = int(np.prod(subgraph.tensors[ids].shape))
-        flat = self._tensor(subgraph, ids, "ids", (count,))
-        rows = self._tensor(subgraph, found, "rows", (count, int(subgraph.tensors[table].shape[1])))
+        types = self.schema.TensorType
+        flat = self._tensor(subgraph, ids, "ids", types.INT32, [count])
+        rows = self._tensor(subgraph, found, "rows", types.FLOAT32, [count, subgraph.tensors[table].shape[1]])
         return [
             self._reshape(subgraph, ids, flat),
             self._operator(self.schema.BuiltinOperator.EMBEDDING_LOOKUP, [flat, table], rows, PER_ROW),
@@ -62,16 +63,16 @@ class _Editor:
     def _reshape(self, subgraph, source, target):
         shape = np.array(subgraph.tensors[target].shape, "int32")
         self.model.buffers.append(self.schema.BufferT(data=shape.view("uint8")))
-        constant = self._tensor(subgraph, target, "shape", shape.shape, buffer=len(self.model.buffers) - 1)
-        subgraph.tensors[constant].type = self.schema.TensorType.INT32
+        buffer = len(self.model.buffers) - 1
+        constant = self._tensor(subgraph, target, "shape", self.schema.TensorType.INT32, shape.shape, buffer)
         return self._operator(self.schema.BuiltinOperator.RESHAPE, [source, constant], target)
 
-    def _tensor(self, subgraph, like, suffix, shape, buffer=0):
-        """Add a tensor named after another, with its type, and return its index; buffer 0 is that of no constant."""
-        like = subgraph.tensors[like]
-        name = like.name + f"/{suffix}".encode()
-        shape = np.array(shape, "int32")
-        subgraph.tensors.append(self.schema.TensorT(name=name, shape=shape, type=like.type, buffer=buffer))
+    def _tensor(self, subgraph, beside, suffix, dtype, shape, buffer=0):
+        """Add a tensor named after another and return its index; buffer 0 is that of no constant."""
+        name = subgraph.tensors[beside].name + f"/{suffix}".encode()
+        subgraph.tensors.append(
+            self.schema.TensorT(name=name, shape=np.array(shape, "int32"), type=dtype, buffer=buffer)
+        )
         return len(subgraph.tensors) - 1
 
     def _operator(self, builtin, inputs, output, version=1):

@@ -53,13 +53,13 @@ def quantize_litert(model, quantization, calibration=None):
     check_choice("quantize_litert", "quantization", quantization, QUANTIZATIONS)
     check_calibration(quantization, calibration)
     quantizer = require("ai_edge_quantizer.quantizer", "quantizing LiteRT files")
-    modes = require("ai_edge_quantizer.calibrator", "quantizing LiteRT files").CalibrationMode
     model = look_up_embeddings(model)
     engine = quantizer.Quantizer(bytearray(model), _recipe(quantization))
     with contextlib.redirect_stderr(io.StringIO()), warnings.catch_warnings():  # progress bars, advice on debugging
         warnings.simplefilter("ignore", UserWarning)
         ranges = None
         if quantization == "full-int8":
+            modes = require("ai_edge_quantizer.calibrator", "quantizing LiteRT files").CalibrationMode
             rows = _rows(model, calibration)
             ranges = engine.calibrate(rows, num_threads=1, mode=modes.CALIBRATION_PROFILER_BASED)
         return bytes(engine.quantize(ranges, enable_progress_bar=False, enable_progress_report=False).quantized_model)
