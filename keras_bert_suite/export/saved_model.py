@@ -46,13 +46,12 @@ def export_saved_model(task, served, path, max_length, files=None):
 
     signatures, method, notes = {"ids": run_ids, "serving_default": run_ids}, "predict", []
     try:
-        found = string_signature(task, compute, max_length)
+        module.tokenizer, serve = string_signature(task, compute, max_length)
     except (ImportError, ValueError) as error:
         notes.append(f"saved_model takes ids only, no strings: {error}")
     else:
-        module.tokenizer = found.module
-        signatures["serving_default"] = found.serve
-        signatures["examples"], method = examples_signature(task, found.serve)
+        signatures["serving_default"] = serve
+        signatures["examples"], method = examples_signature(task, serve)
     tf.saved_model.save(module, str(path), signatures=signatures)
     if method != "predict":  # which TensorFlow names already
         _set_method(path, "examples", method)

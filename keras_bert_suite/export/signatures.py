@@ -1,29 +1,14 @@
 """What a SavedModel takes as strings, and what it answers with them, by task. Runs in the worker."""
 
-from collections.abc import Callable
-from typing import NamedTuple
-
 import numpy as np
 import tensorflow as tf
 
 from keras_bert_suite.text.in_graph import build_in_graph_tokenizer
 
-__all__ = ["StringSignature", "examples_signature", "string_signature", "with_labels"]
+__all__ = ["examples_signature", "string_signature", "with_labels"]
 
 #: Answers to each gap of a text.
 TOP_K = 5
-
-
-class StringSignature(NamedTuple):
-    """A way into a model that takes strings.
-
-    Args:
-        module: `tf.Module` with what the function needs.
-        serve: `tf.function` of string tensors, each with a name.
-    """
-
-    module: tf.Module
-    serve: Callable
 
 
 def with_labels(task, compute):
@@ -61,7 +46,8 @@ def string_signature(task, compute, max_length):
         compute: function from a dict of int32 tensors to a dict of tensors.
         max_length: int. Longer texts are cut, or parted, in tokens.
     Returns:
-        `StringSignature`.
+        `(module, serve)`: a `tf.Module` with what the function needs, and a
+        `tf.function` of string tensors, each with a name.
     Raises:
         ImportError: if tensorflow-text is not installed.
         ValueError: if the tokenizer, or the task's own way with texts, has no exact form in the graph.
@@ -70,19 +56,19 @@ def string_signature(task, compute, max_length):
         from keras_bert_suite.export.in_graph_tagging import build_tagging
 
         module = build_tagging(task, max_length)
-        return StringSignature(module, module.serve)
+        return module, module.serve
     if task.task == "question-answering":
         from keras_bert_suite.export.in_graph_answers import build_answers
 
         module = build_answers(task, max_length)
-        return StringSignature(module, module.serve)
+        return module, module.serve
     if task.task == "prompt-classification":
         raise ValueError("a prompt is put around each text before it is tokenized. Do so with kbs, and send ids")
     tokenizer = build_in_graph_tokenizer(task.tokenizer, max_length)
     if task.task == "multiple-choice":
-        return StringSignature(tokenizer, _choose(compute, tokenizer))
+        return tokenizer, _choose(compute, tokenizer)
     if task.task == "fill-mask":
-        return StringSignature(tokenizer, _fill(task, compute, tokenizer))
+        return tokenizer, _fill(task, compute, tokenizer)
     prompt = task.prompted([""])[0] if task.task == "sentence-embedding" else ""
     if task.task == "few-shot-classification":
         prompt = task.embedder.prompted([""])[0]
@@ -130,7 +116,7 @@ def _classify(task, compute, tokenizer, prompt):
         serve = tf.function(lambda text, text_b: classify(text, text_b), input_signature=columns)
     else:
         serve = tf.function(lambda text: classify(text), input_signature=columns[:1])
-    return StringSignature(tokenizer, serve)
+    return tokenizer, serve
 
 
 def _choose(compute, tokenizer):
