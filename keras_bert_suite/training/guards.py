@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import threading
 
 import keras
 
@@ -28,27 +29,39 @@ class NonFiniteLoss(keras.callbacks.Callback):
     FloatingPointError: the loss became nan in epoch 1, batch 1, at a learning rate of 0.01. ...
     """
 
-    #: Keras may then call `on_train_batch_end` off the thread that trains: reading a loss waits for its step.
+    #: Keras may then call `on_train_batch_end` off the thread that trains, for several batches at once: reading a
+    #: loss waits for its step.
     async_safe = True
 
     def on_epoch_begin(self, epoch, logs=None):
         self._epoch = epoch
         self._first = None
-        self._error = None
+        self._running = set()  # batches that have begun and not ended
+        self._ended = threading.Condition()
+        self._broken = {}  # batches of which the loss is no number, with it
         self._learning_rate = learning_rate_by_batch(self.model.optimizer)
 
     def on_train_batch_begin(self, batch, logs=None):
         if self._first is None:
             self._first = batch  # above 0 where the training starts within an epoch
+        with self._ended:
+            self._running.add(batch)
 
     def on_train_batch_end(self, batch, logs=None):
         loss = (logs or {}).get("loss")
-        if loss is None or math.isfinite(loss):
-            return
-        # Keras may pass over a call that failed off its thread and raise what the next one did: it tells the same.
-        if self._error is None:
-            self._error = self._told(loss, batch)
-        raise self._error
+        finite = loss is None or math.isfinite(loss)
+        with self._ended:
+            # Keras calls once for several steps of one execution, with the number of the last.
+            self._running.discard(max((begun for begun in self._running if begun <= batch), default=None))
+            if not finite:
+                self._broken[batch] = loss
+            self._ended.notify_all()
+            if finite:
+                return
+            # Keras raises what one of the failed calls raised, not always the first: all tell of the first.
+            self._ended.wait_for(lambda: all(begun > batch for begun in self._running))
+            first = min(self._broken)
+        raise self._told(self._broken[first], first)
 
     def _told(self, loss, batch):
         rate = self._learning_rate(batch - self._first)
