@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.support.compiling import XLA_FLAGS
+
 BACKENDS = ("tensorflow", "jax", "torch")
 #: Folders whose every test touches Keras, and so runs once on each backend; and one inside them that does not.
 PER_BACKEND = ("layers", "models", "checkpoints", "training", "tasks")
@@ -20,8 +22,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # A wrong name must not ask the network; test_source.py has a Hub of its own.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("KERAS_BACKEND", next(filter(importlib.util.find_spec, BACKENDS), "tensorflow"))
-if os.environ["KERAS_BACKEND"] == "jax":  # Tiny models spend their time in the compiler.
-    os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true")
+if os.environ["KERAS_BACKEND"] == "jax":
+    os.environ.setdefault("XLA_FLAGS", XLA_FLAGS)
 
 
 def pytest_report_header():

@@ -13,11 +13,12 @@ from pathlib import Path
 
 import keras
 
+from tests.support.compiling import XLA_FLAGS
+
 __all__ = ["BACKEND", "finish", "free_ports", "on_devices", "start", "two_processes"]
 
 BACKEND = keras.backend.backend()
 ROOT = Path(__file__).resolve().parents[2]
-FEW_PASSES = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 
 
 def start(script, cases, environment=None, devices=4):
@@ -25,7 +26,7 @@ def start(script, cases, environment=None, devices=4):
     environment = {
         **os.environ,
         "PYTHONPATH": str(ROOT),
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices} {FEW_PASSES}",
+        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices} {XLA_FLAGS}",
         "OMP_NUM_THREADS": "1",
         **(environment or {}),
     }
