@@ -28,6 +28,13 @@ def add_arguments(parser):
     beginning = parser.add_mutually_exclusive_group(required=True)
     beginning.add_argument("--config", metavar="FILE|PRESET", help="new weights: a config.json, or bert-mini and so on")
     beginning.add_argument("--model", metavar="DIR|NAME", help="the checkpoint to go on from")
+    parser.add_argument(
+        "--embeddings",
+        choices=("random", "cooccurrence"),
+        default="random",
+        help="what new weights begin with: from which tokens stand together in the first corpus, a small model learns "
+        "sooner (default: random)",
+    )
     parser.add_argument("--output", required=True, metavar="DIR", help="where the trained model goes")
     parser.add_argument("--overwrite", action="store_true", help="replace the output directory if it is there")
     parser.add_argument("--validation", metavar="DIR|FILE", help="held-out text: a corpus, or a file of texts")
@@ -74,6 +81,8 @@ def run(options):
 
     check_free(options.output, options.overwrite)
     masking = _masking(options)
+    if options.model and options.embeddings != "random":
+        raise ValueError("--embeddings is of new weights. Received: --model too. Leave one of them out.")
     start()
     from keras_bert_suite.training import distribute
 
@@ -187,7 +196,11 @@ def _open(options, corpora):
     given = {"dtype": options.dtype, "objective": objective, "pair_head": pair_head}
     if source:
         return Pretrainer.from_pretrained(source, **given)
-    return Pretrainer.from_config(config, load_tokenizer(corpora[0].directory), seed=options.seed, **given)
+    pretrainer = Pretrainer.from_config(config, load_tokenizer(corpora[0].directory), seed=options.seed, **given)
+    if options.embeddings == "cooccurrence":
+        _say(options, "counting which tokens stand together ...")
+        pretrainer.start_embeddings(corpora[0], seed=options.seed)
+    return pretrainer
 
 
 def _masking(options):

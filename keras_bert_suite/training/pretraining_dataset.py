@@ -16,7 +16,7 @@ from keras_bert_suite.text.ragged import Ragged, row_offsets, row_positions
 from keras_bert_suite.training.backend import compiles_per_shape
 from keras_bert_suite.training.row_groups import read_group
 
-__all__ = ["Batches", "PretrainingDataset"]
+__all__ = ["Batches", "PretrainingDataset", "check_corpus"]
 
 #: Tokens of the shards that are held in memory and mixed at a time.
 GROUP_TOKENS = 2**24
@@ -81,7 +81,7 @@ class PretrainingDataset(keras.utils.PyDataset):
     ):
         super().__init__(**kwargs)
         check_positive_int("PretrainingDataset", batch_size=batch_size)
-        _check_corpus(corpus, tokenizer, pair_head)
+        check_corpus(corpus, tokenizer, pair_head)
         self.corpus = corpus
         self.static = masking == "static"
         built_with = corpus.manifest.get("settings", {}).get("masking") or {}
@@ -317,7 +317,7 @@ class Batches(keras.utils.PyDataset):
         return self._dataset.batch(*self._places[index])
 
 
-def _check_corpus(corpus, tokenizer, pair_head):
+def check_corpus(corpus, tokenizer, pair_head):
     """Raise `DataError` unless a corpus can be trained on with this tokenizer and this head."""
     if not corpus.num_rows:
         raise DataError("a corpus must have rows to train on. Received: an empty one. Give it text.", corpus.directory)

@@ -56,6 +56,7 @@ def test_from_new_weights_and_on_from_them(kbs, folder, tmp_path):
 def test_in_stages(kbs, folder, tmp_path):
     words = ["pretrain", "--data", folder / "train", folder / "long", "--config", folder / "config.json"]
     words += ["--shares", 0.75, 0.25, "--batch-size", 8, 4, "--steps", 8, "--output", tmp_path / "model"]
+    words += ["--embeddings", "cooccurrence"]
     code, out, errors = kbs(*words, "--json")
     assert code == 0, errors
     assert json.loads(out)["steps"] == 8
@@ -98,6 +99,7 @@ def test_killed_and_ended_by_sigterm_it_comes_to_the_same_weights(folder, tmp_pa
         (["--data", "train", "--config", "config.json", "--masking", "static"], "static masks must be built"),
         (["--data", "train", "--config", "config.json", "--masking", "static", "--masking-rate", "0.2"], "rate"),
         (["--data", "train", "long", "--config", "config.json", "--shares", "1"], "one a corpus"),
+        (["--data", "train", "--model", "absent", "--embeddings", "cooccurrence"], "of new weights"),
     ],
 )
 def test_what_is_refused(kbs, folder, tmp_path, monkeypatch, words, message):

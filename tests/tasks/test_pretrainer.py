@@ -112,6 +112,25 @@ def test_training_goes_on_from_a_checkpoint_with_its_heads(pretrained, corpora, 
     assert after["perplexity"] == pytest.approx(np.exp(after["masked_lm_loss"]))
 
 
+def test_embeddings_start_from_what_stands_together(corpora):
+    pretrainer = Pretrainer.from_config(CONFIG, TOKENIZER, pair_head="next_sentence", seed=0)
+    pretrainer.start_embeddings(corpora["next_sentence"])
+    table = keras.ops.convert_to_numpy(pretrainer.encoder.get_layer("embeddings").token.embeddings)
+    lengths = np.linalg.norm(table, axis=1)
+    np.testing.assert_allclose(lengths[6:], 1.5 * 0.2 * np.sqrt(12), rtol=1e-4)
+    assert lengths[0] < lengths[6]  # a special token's stay random
+    unit = table[6:] / lengths[6:, None]
+    alike = unit @ unit.T
+    assert np.diag(alike, 1).mean() > np.diag(alike, 15).mean() + 0.3  # words follow one another in order
+    bias = keras.ops.convert_to_numpy(pretrainer.model.get_layer("masked_lm").bias)
+    assert np.exp(bias).sum() == pytest.approx(1, rel=1e-4)
+    assert bias[0] < bias[6:].min()
+    with pytest.raises(DataError, match="the tokenizer that it was made with"):
+        Pretrainer.from_config(
+            CONFIG, kbs.WordPieceTokenizer(list(TOKENIZER.special_tokens.values()))
+        ).start_embeddings(corpora["next_sentence"])
+
+
 @slow_to_compile
 def test_sentence_order_of_an_albert(corpora, tmp_path):
     transformers = pytest.importorskip("transformers")
@@ -134,6 +153,7 @@ def test_sentence_order_of_an_albert(corpora, tmp_path):
 def test_electra_learns_and_both_parts_open_in_transformers(corpora, tmp_path):
     transformers = pytest.importorskip("transformers")
     pretrainer, history = trained(corpora, ELECTRA, "documents", None, objective="replaced_token")
+    pretrainer.start_embeddings(corpora["documents"])  # of narrower tables, which both parts have
     assert history["loss"][-1] < history["loss"][0]
     assert {"replaced_token_accuracy", "replaced_token_loss", "masked_lm_accuracy"} <= set(history)
     shared = [weight for weight in pretrainer.generator.weights if weight.path == "embeddings/token/embeddings"]
