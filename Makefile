@@ -19,9 +19,9 @@ setup-all: $(VENV)/.setup-all  ## Add JAX, PyTorch, and the peers of tests and b
 demo: setup  ## Fine-tune, score and export a real BERT (DATA=dir: on your train.tsv, dev.tsv, test.tsv)
 	$(BIN)/kbs demo $(if $(DATA),--data "$(DATA)")
 
-test: setup-all  ## Run the tests, once per backend, each in its own process, two at a time
+test: setup-all  ## Run the tests, once per backend, each in its own process, all at a time
 	$(BIN)/ruff check .
-	$(MAKE) --no-print-directory --jobs=2 test-torch test-jax test-tensorflow
+	$(MAKE) --no-print-directory --jobs=3 test-torch test-jax test-tensorflow
 
 test-torch:  # and what no backend has a part in; threads that wait busily hinder the process beside this one
 	KERAS_BACKEND=torch OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m "not slow"

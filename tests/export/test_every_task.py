@@ -45,8 +45,6 @@ LABELLED = {
 #: Those that share the least; the rest differ from one of them in a signature.
 ALWAYS = (
     "several labels",
-    "pairs",
-    "prompt",
     "tags with a field",
     "questions",
     "choices",

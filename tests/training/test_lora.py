@@ -46,6 +46,7 @@ def test_outputs_are_the_same_until_it_trains_and_then_updates_and_head_alone_mo
     assert moved == updated | {"classifier/kernel", "classifier/bias"}
 
 
+@slow_to_compile
 @pytest.mark.parametrize("dtype", rarely_all([None, "mixed_bfloat16"], None))
 def test_after_merging_it_is_the_model_it_was_but_for_what_it_learned(dtype, tmp_path):
     model = tiny_model(dtype)
