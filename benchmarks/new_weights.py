@@ -37,10 +37,8 @@ def main():
         parser.error("--model is needed: the directory of a pretrained model")
 
     model = resolve_source(arguments.model)
-    train, test = (
-        read(path, columns_from(arguments.columns), count=count)
-        for path, count in ((arguments.train, arguments.examples), (arguments.test, None))
-    )
+    columns = columns_from(arguments.columns)
+    train, test = read(arguments.train, columns, count=arguments.examples), read(arguments.test, columns)
     labels = sorted({*train[2], *test[2]})
     tokenizer = load_tokenizer(model)
 

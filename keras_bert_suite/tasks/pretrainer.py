@@ -13,7 +13,7 @@ from keras_bert_suite.checkpoints import HEADS, from_model, load_head, load_weig
 from keras_bert_suite.checkpoints.families import FAMILIES
 from keras_bert_suite.checkpoints.hugging_face import write_hugging_face
 from keras_bert_suite.data.corpus import cooccurrence_vectors
-from keras_bert_suite.data.masking import Masking
+from keras_bert_suite.data.masking import Masking, MaskingVocabulary
 from keras_bert_suite.errors import CheckpointError, check_choice, check_positive_int, shortened
 from keras_bert_suite.files import replaced_directory
 from keras_bert_suite.models import build_encoder, build_replaced_token, encoder_config, find_encoder
@@ -39,7 +39,7 @@ OBJECTIVES = ("masked_lm", "replaced_token")
 REPLACED_TOKEN_WEIGHT = 50.0
 #: The peak learning rate of new weights at a width of 768; others in inverse proportion.
 NEW_LEARNING_RATE = 2e-4
-#: How long the vectors are that embeddings start with, as multiple of random ones. Measured.
+#: How long the vectors are that embeddings start with, as multiple of random ones. No other was tried.
 START_LENGTH = 1.5
 #: Steps between two reports where nothing else is asked for.
 REPORT_STEPS = 1000
@@ -255,7 +255,7 @@ class Pretrainer(TrainableTask):
 
         Token embeddings become `data.corpus.cooccurrence_vectors`, half again
         as long as random ones, and the scores' bias how common each token is.
-        Counting takes a minute; a small model is spared its first thousands of batches.
+        Counting takes a minute; a small model then comes as far in half of the batches.
 
         Args:
             corpus: as in `fit`; one alone.
@@ -266,14 +266,14 @@ class Pretrainer(TrainableTask):
         config, tokenizer = encoder_config(self.encoder), self.tokenizer
         corpus = self._corpus(corpus)
         check_corpus(corpus, tokenizer, None)
-        special_ids = {tokenizer.token_to_id(token) for token in tokenizer.special_tokens.values() if token is not None}
+        special_ids = np.flatnonzero(~MaskingVocabulary.from_tokenizer(tokenizer).maskable)
         head = (self.generator or self.model).get_layer("masked_lm")
         table = self.encoder.get_layer("embeddings").token.embeddings
         vectors, counts = cooccurrence_vectors(corpus, table.shape[1], config.vocabulary_size, special_ids, seed)
         length = START_LENGTH * config.initializer_range * math.sqrt(table.shape[1])
         drawn = keras.ops.convert_to_numpy(table)
         table.assign(np.where(vectors.any(axis=1, keepdims=True), length * vectors, drawn))
-        counts[list(special_ids)] = 0
+        counts[special_ids] = 0
         head.bias.assign(np.log((counts + 1) / (counts.sum() + len(counts))))
 
     def compile(self, learning_rate=None, **options):

@@ -60,12 +60,9 @@ class NonFiniteLoss(keras.callbacks.Callback):
                 return
             # Keras raises what one of the failed calls raised, not always the first: all tell of the first.
             self._ended.wait_for(lambda: all(begun > batch for begun in self._running))
-            first = min(self._broken)
-        raise self._told(self._broken[first], first)
-
-    def _told(self, loss, batch):
+            batch, loss = min(self._broken.items())
         rate = self._learning_rate(batch - self._first)
-        return FloatingPointError(
+        raise FloatingPointError(
             f"the loss became {loss} in epoch {self._epoch + 1}, batch {batch + 1}"
             f"{'' if rate is None else f', at a learning rate of {rate:.3g}'}. Lower the learning rate, or warm up "
             "longer; train in float32 where the precision is float16. A state saved earlier is from before this batch."

@@ -41,35 +41,36 @@ def cooccurrence_vectors(corpus, size, vocabulary_size, special_ids=(), seed=0):
     Source: Levy and Goldberg 2014 ("Neural Word Embedding as Implicit Matrix Factorization").
     """
     rng = np.random.default_rng(seed)
-    shards, counts = _enough_shards(corpus, vocabulary_size, rng)
+    shards = _enough_shards(corpus, rng)
+    counts = sum(np.bincount(token_ids, minlength=vocabulary_size) for token_ids in shards)
     special = np.zeros(vocabulary_size, bool)
     special[list(special_ids)] = True
     commonest = np.argsort(np.where(special, 0, -counts), kind="stable")[:NEIGHBOURS]
     column = np.full(vocabulary_size, -1)
     column[commonest] = np.arange(len(commonest))
     near = np.zeros((vocabulary_size, len(commonest)), "float32")
-    for index in shards:
-        _count_pairs(near, corpus.shard(index), special, column)
+    for token_ids in shards:
+        _count_pairs(near, token_ids, special, column)
     seen = near.sum(1) > 0
     _make_informative(near)
     vectors = _reduced(near, size, rng)
     return np.where(seen[:, None], _of_length_one(vectors), 0).astype("float32"), counts
 
 
-def _enough_shards(corpus, vocabulary_size, rng):
-    """Return the numbers of shards to read, and the counts of their tokens."""
-    chosen, counts = [], np.zeros(vocabulary_size, "int64")
+def _enough_shards(corpus, rng):
+    """Return the tokens of shards in random order, `ENOUGH` of them, so that each is read once."""
+    chosen, num_tokens = [], 0
     for index in rng.permutation(len(corpus)).tolist():
-        counts += np.bincount(corpus.shard(index).token_ids, minlength=vocabulary_size)
-        chosen.append(index)
-        if counts.sum() >= ENOUGH:
+        chosen.append(corpus.shard(index).token_ids)
+        num_tokens += len(chosen[-1])
+        if num_tokens >= ENOUGH:
             break
-    return chosen, counts
+    return chosen
 
 
-def _count_pairs(near, shard, special, column):
-    """Add what a shard has to `near`, `(V, N)`."""
-    ids = shard.token_ids.astype("int64")
+def _count_pairs(near, token_ids, special, column):
+    """Add the neighbours in a shard to `near`, `(V, N)`."""
+    ids = token_ids.astype("int64")
     text = np.cumsum(special[ids])  # each special token, such as that at the end of a row, begins another text
     flat = near.reshape(-1)
     for distance in range(1, WINDOW + 1):
