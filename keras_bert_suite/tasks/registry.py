@@ -1,8 +1,10 @@
 """Which class does which task, by the name that config.json and the command line use."""
 
 import importlib
+from pathlib import Path
 
 from keras_bert_suite.checkpoints import open_checkpoint
+from keras_bert_suite.checkpoints.sentence_transformers import has_modules, read_modules
 from keras_bert_suite.errors import CheckpointError, check_choice
 from keras_bert_suite.source import resolve_source
 from keras_bert_suite.tasks.pretrained import own_values
@@ -37,12 +39,16 @@ def task_of(source, revision=None):
         source: str or path, as `from_pretrained` of a task takes it.
         revision: optional str. Branch, tag or commit on the Hub.
     Raises:
-        CheckpointError: if it has no head of a task that this package trains.
+        CheckpointError: if it has no head of a task that this package trains, and is no sentence-transformers model.
     """
-    checkpoint = open_checkpoint(resolve_source(source, revision))
+    directory = Path(resolve_source(source, revision))
+    modules = read_modules(directory) if has_modules(directory) else None
+    checkpoint = open_checkpoint(directory / modules.folder if modules else directory)
     named = own_values(checkpoint).get("task")
     if named in TASKS:
         return named
+    if modules:
+        return "sentence-embedding"
     for name in TASKS:
         if name != "prompt-classification" and getattr(task_class(name), "head", None) in checkpoint.heads:
             return name

@@ -11,7 +11,7 @@ import pytest
 import keras_bert_suite as kbs
 from keras_bert_suite.errors import CheckpointError
 from keras_bert_suite.models import build_text_embedder
-from keras_bert_suite.tasks import TextEmbedder
+from keras_bert_suite.tasks import TextEmbedder, open_task, task_of
 from tests.support.tiny import SPECIALS, WORDS, tiny_encoder, tiny_texts, tiny_tokenizer
 
 TOLERANCE = 1e-5
@@ -71,7 +71,8 @@ def check_equal(model, directory):
     """The saved model gives the same here, and there once it was saved here."""
     expected = model.encode(TEXTS)
     model.save(str(directory / "theirs"), create_model_card=False)
-    ours = TextEmbedder.from_pretrained(directory / "theirs")
+    ours = open_task(directory / "theirs")
+    assert isinstance(ours, TextEmbedder)
     found = ours.encode(TEXTS)
     assert (found.dtype, found.shape) == (np.float32, expected.shape)
     np.testing.assert_allclose(found, expected, rtol=0, atol=TOLERANCE)
@@ -116,6 +117,7 @@ def test_the_old_layout(tmp_path):
         path.write_text(json.dumps(content), encoding="utf-8")
     there, ours = opened_there(root), TextEmbedder.from_pretrained(root)
     assert ours.max_length == 9
+    assert task_of(root) == "sentence-embedding"
     found = ours.encode(TEXTS)
     np.testing.assert_allclose(found, there.encode(TEXTS), rtol=0, atol=TOLERANCE)
     np.testing.assert_allclose(found[8], ours.encode("great food"), rtol=0, atol=TOLERANCE)
