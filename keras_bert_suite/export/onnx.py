@@ -7,7 +7,7 @@ only standard operations, in the forms that ONNX Runtime fuses when it opens a
 file: see `onnx_operations`.
 """
 
-import importlib.util
+import functools
 import json
 import os
 
@@ -18,6 +18,8 @@ from keras_bert_suite.export.onnx_calibration import activation_ranges
 from keras_bert_suite.export.onnx_file import save_onnx
 from keras_bert_suite.export.onnx_operations import HANDLERS, divide_before_erf, onnx_operations
 from keras_bert_suite.export.onnx_quantization import quantize_weights
+from keras_bert_suite.export.signatures import prompt_of
+from keras_bert_suite.text.in_onnx import build_onnx_tokenizer
 
 __all__ = ["convert_to_onnx", "export_onnx"]
 
@@ -30,11 +32,8 @@ PRECISION_NOTE = (
     "onnx int8: on x86 processors without VNNI (before 2019), ONNX Runtime may saturate sums; its session option "
     "session.x64quantprecision=1 makes them exact there, and slow everywhere."
 )
-#: Its BertTokenizer differs on special tokens in the text, control characters, and accents and marks beyond Latin-1.
-TOKENIZER_NOTE = (
-    "onnx: the tokenizer is not in the graph, as that of onnxruntime-extensions gives other ids for some texts; "
-    "tokenizer.json lies beside the file."
-)
+#: Tasks that read more than whole texts: words and their places, windows, choices, a text inside of a prompt.
+PARTED = ("token-classification", "question-answering", "multiple-choice", "prompt-classification")
 
 
 def export_onnx(task, served, path, max_length, *, quantization=None, calibration=None):
@@ -43,7 +42,8 @@ def export_onnx(task, served, path, max_length, *, quantization=None, calibratio
     Its inputs and outputs are those of the served model, by name, with the
     dimensions `"batch"`, `"length"` and `"choices"` open. The file's metadata
     has `task`, `labels` (JSON) and `max_length`; `tokenizer.json` lies beside
-    it. Weights of more than 2 GiB go into `model.onnx.data`.
+    it, and, for tasks that read whole texts, `tokenizer.onnx`, which takes
+    strings. Weights of more than 2 GiB go into `model.onnx.data`.
 
     Args:
         task: the task.
@@ -77,7 +77,18 @@ def export_onnx(task, served, path, max_length, *, quantization=None, calibratio
     save_onnx(model, path)
     (path.parent / "tokenizer.json").write_text(task.tokenizer.to_json(), encoding="utf-8")
     notes = [] if quantization is None else [PRECISION_NOTE]
-    return [*notes, TOKENIZER_NOTE] if importlib.util.find_spec("onnxruntime_extensions") else notes
+    if task.task not in PARTED:
+        try:
+            tokenizer = _tokenizer(task.tokenizer, max_length, bool(getattr(task, "pair", False)), prompt_of(task))
+        except ValueError as error:
+            notes.append(f"onnx has no tokenizer.onnx: {error}")
+        else:
+            save_onnx(tokenizer, path.parent / "tokenizer.onnx")
+    return notes
+
+
+#: Several formats of one export have the same one.
+_tokenizer = functools.lru_cache(maxsize=1)(build_onnx_tokenizer)
 
 
 def convert_to_onnx(served):

@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from keras_bert_suite.text.in_graph import build_in_graph_tokenizer
 
-__all__ = ["examples_signature", "string_signature", "with_labels"]
+__all__ = ["examples_signature", "prompt_of", "string_signature", "with_labels"]
 
 #: Answers to each gap of a text.
 TOP_K = 5
@@ -69,10 +69,13 @@ def string_signature(task, compute, max_length):
         return tokenizer, _choose(compute, tokenizer)
     if task.task == "fill-mask":
         return tokenizer, _fill(task, compute, tokenizer)
-    prompt = task.prompted([""])[0] if task.task == "sentence-embedding" else ""
-    if task.task == "few-shot-classification":
-        prompt = task.embedder.prompted([""])[0]
-    return _classify(task, compute, tokenizer, prompt)
+    return _classify(task, compute, tokenizer, prompt_of(task))
+
+
+def prompt_of(task):
+    """Return what an embedding task, or one that stands on embeddings, puts before each text."""
+    embedder = getattr(task, "embedder", task)
+    return embedder.prompted([""])[0] if hasattr(embedder, "prompted") else ""
 
 
 def examples_signature(task, serve):

@@ -182,6 +182,28 @@ def _warmup_requests(saved_model):
     return requests
 
 
+def test_the_tokenizer_beside_an_onnx_file_feeds_it(written):
+    import onnxruntime
+
+    from keras_bert_suite.export.onnx import PARTED
+
+    task, directory, _ = written
+    path = directory / "onnx/tokenizer.onnx"
+    assert path.is_file() == (task.task not in PARTED)
+    if not path.is_file():
+        return
+    columns = [["Where is my [MASK]? <e1>Größe</e1>", "", "refund " * 60], ["", "a", "b " * 60]]
+    columns = columns[: 1 + bool(getattr(task, "pair", False))]
+    tokenizer, model = (
+        onnxruntime.InferenceSession(str(directory / "onnx" / name)) for name in (path.name, "model.onnx")
+    )
+    given = dict(zip(("text", "text_b"), (np.array(texts, object) for texts in columns), strict=False))
+    ids = dict(zip([value.name for value in tokenizer.get_outputs()], tokenizer.run(None, given), strict=True))
+    for name, expected in task.tokenizer(*columns, max_length=48).items():
+        np.testing.assert_array_equal(ids[name], expected)
+    assert len(model.run(None, ids)[0]) == 3
+
+
 def test_what_an_artifact_carries_names_its_task(written):
     from keras_bert_suite.export.runtimes import find_artifact, packed_files
 
