@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from keras_bert_suite.text.frame import Frame
 from keras_bert_suite.text.in_graph_offsets import Pieces, build_in_graph_offsets
-from keras_bert_suite.text.in_graph_parts import frame_rows, leading, row_ids
+from keras_bert_suite.text.in_graph_parts import Side, frame_rows, row_ids
 
 __all__ = ["InGraphWindows", "build_windows", "in_chunks"]
 
@@ -73,8 +73,8 @@ def build_windows(tokenizer, max_length, stride, paired=False):
         rooms = tf.fill([ids.nrows()], tf.constant(room, tf.int64))
         if paired:
             questions = encode(questions).token_ids
-            questions = leading(tf, questions, tf.minimum(questions.row_lengths(), room // 2))
-            rooms -= questions.row_lengths()
+            asked = tf.minimum(questions.row_lengths(), room // 2)
+            rooms -= asked
         steps = rooms - tf.minimum(tf.constant(stride, tf.int64), rooms * 3 // 4)
         counts = 1 + tf.maximum(tf.constant(0, tf.int64), -(-(ids.row_lengths() - rooms) // steps))
         splits = tf.concat([[0], tf.cumsum(counts)], axis=0)
@@ -82,17 +82,14 @@ def build_windows(tokenizer, max_length, stride, paired=False):
         starts = (tf.range(splits[-1]) - tf.gather(splits, rows)) * tf.gather(steps, rows)
         kept = tf.minimum(tf.gather(ids.row_lengths(), rows) - starts, tf.gather(rooms, rows))
         starts += tf.gather(ids.row_splits, rows)
-        tokens = tf.ragged.range(starts, starts + kept)  # (W, None)
-        sides = [tokens.with_flat_values(tf.gather(ids.flat_values, tokens.flat_values))]
-        places = [tokens]
+        sides = [Side(ids.flat_values, starts, kept)]
+        places = [Side(tf.range(tf.size(ids.flat_values)), starts, kept)]
         if paired:
-            asked = tf.gather(questions, rows)
-            sides.insert(0, asked)
-            places.insert(0, asked.with_flat_values(-tf.ones_like(asked.flat_values, tf.int64)))
+            side = Side(questions.flat_values, tf.gather(questions.row_starts(), rows), tf.gather(asked, rows))
+            sides.insert(0, side)
+            places.insert(0, side._replace(values=-tf.ones_like(side.values)))
         inputs = frame_rows(tf, frame, sides, tokenizer.pad_token_id)
-        places = frame_rows(
-            tf, nowhere, [side.with_flat_values(tf.cast(side.flat_values, tf.int32)) for side in places], -1
-        )
+        places = frame_rows(tf, nowhere, places, -1)
         return InGraphWindows(inputs, rows, tf.cast(places["token_ids"], tf.int64), pieces)
 
     return windows

@@ -7,23 +7,26 @@ so brings no Unicode version of its own. TensorFlow is imported when a
 tokenizer is built.
 """
 
+import re
+
 from keras_bert_suite.errors import check_positive_int, require
 from keras_bert_suite.text.engines import PROBE
 from keras_bert_suite.text.in_graph_parts import (
     LETTERS,
     CodePointLookup,
+    Side,
     build_mark_special,
     build_word_pieces,
     check_exact_form,
     frame_rows,
-    leading,
     row_ids,
+    search,
 )
 
 __all__ = ["build_in_graph_tokenizer", "obstacles"]
 
-#: Words of these bytes need no table: printable ASCII, the white space that is kept, and stand-ins.
-SIMPLE = f"[ -~\\t\\n\\r{LETTERS[0]}-{LETTERS[-1]}]*"
+#: Printable ASCII and the white space that is kept, which need no table.
+PLAIN = [*map(chr, range(ord(" "), ord("~") + 1)), "\t", "\n", "\r"]
 ASCII_PUNCTUATION = r"([!-/:-@\[-`{-~])"
 
 
@@ -137,8 +140,8 @@ def _module_class(tf):
         def encode_texts(self, texts):
             ids = self._encode(texts)
             budget = self._max_length - self._frame.size(pair=False)
-            kept = tf.minimum(ids.row_lengths(), budget)
-            return frame_rows(tf, self._frame, [leading(tf, ids, kept)], self._pad_token_id)
+            sides = [Side.leading(ids, tf.minimum(ids.row_lengths(), budget))]
+            return frame_rows(tf, self._frame, sides, self._pad_token_id)
 
         @tf.function(input_signature=strings * 2)
         def encode_pairs(self, texts, pairs):
@@ -148,14 +151,14 @@ def _module_class(tf):
             sides = [self._encode(column) for column in (texts, pairs)]
             budget = self._max_length - self._frame.size(pair=True)
             kept = _longest_first(tf, *[ids.row_lengths() for ids in sides], budget)
-            sides = [leading(tf, ids, side) for ids, side in zip(sides, kept, strict=True)]
+            sides = list(map(Side.leading, sides, kept))
             return frame_rows(tf, self._frame, sides, self._pad_token_id)
 
         def _encode(self, texts):
             """Strings `(B,)` to ids `(B, None)`, without special tokens around them."""
-            rows = tf.strings.split(self._normalize(texts))  # words, (B, None)
-            ids, _, _ = self._word_pieces(rows.flat_values)  # (words, None)
-            splits = tf.gather(ids.row_splits, rows.row_splits)
+            places, words, shape = tf.raw_ops.StringSplitV2(input=self._normalize(texts), sep="")
+            ids, _, _ = self._word_pieces(words)  # (words, None)
+            splits = tf.gather(ids.row_splits, search(tf, places[:, 0], tf.range(shape[0] + 1)))
             return tf.RaggedTensor.from_row_splits(ids.flat_values, splits, validate=False)
 
     return InGraphTokenizer
@@ -166,23 +169,36 @@ def _build_normalize(tf, tokenizer):
     mark_special = build_mark_special(tf, tokenizer, space=" ")
     normalize_unicode = _build_normalize_unicode(tf, tokenizer)
     lowercase = tokenizer.normalizer["lowercase"]
+    beginnings = {token["content"][0] for token in tokenizer.added_tokens}
+    plain = _only([char for char in PLAIN if char not in beginnings])
+    simple = _only([*PLAIN, *LETTERS])
 
     def normalize(texts):
-        texts = mark_special(texts)
+        all_plain = tf.reduce_all(tf.strings.regex_full_match(texts, plain))
+        return tf.cond(all_plain, lambda: part(texts), lambda: normalize_any(part(mark_special(texts))))
+
+    def part(texts):
         texts = tf.strings.lower(texts) if lowercase else texts  # of ASCII letters
-        texts = tf.strings.regex_replace(texts, ASCII_PUNCTUATION, r" \1 ")
-        simple = tf.reduce_all(tf.strings.regex_full_match(texts, SIMPLE))
-        return tf.cond(simple, lambda: texts, lambda: replace_rest(texts))
+        return tf.strings.regex_replace(texts, ASCII_PUNCTUATION, r" \1 ")
+
+    def normalize_any(texts):
+        all_simple = tf.reduce_all(tf.strings.regex_full_match(texts, simple))
+        return tf.cond(all_simple, lambda: texts, lambda: replace_rest(texts))
 
     def replace_rest(texts):
         """Look up the words that need it; no step looks across a space."""
         rows = tf.strings.split(texts)
         words = rows.flat_values
-        rest = tf.where(~tf.strings.regex_full_match(words, SIMPLE))
+        rest = tf.where(~tf.strings.regex_full_match(words, simple))
         words = tf.tensor_scatter_nd_update(words, rest, normalize_unicode(tf.gather_nd(words, rest)))
         return tf.strings.reduce_join(rows.with_flat_values(words), axis=-1, separator=" ")
 
     return normalize
+
+
+def _only(chars):
+    """A regular expression of strings that have no other characters."""
+    return f"[{''.join(map(re.escape, chars))}]*"
 
 
 def _build_normalize_unicode(tf, tokenizer):

@@ -6,6 +6,7 @@ file does not import it.
 
 import itertools
 import re
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,12 +17,12 @@ from keras_bert_suite.text.in_graph_marks import stripped_marks
 __all__ = [
     "LETTERS",
     "CodePointLookup",
+    "Side",
     "build_mark_special",
     "build_paged_lookup",
     "build_word_pieces",
     "check_exact_form",
     "frame_rows",
-    "leading",
     "row_ids",
     "search",
     "stand_ins",
@@ -210,39 +211,58 @@ def build_word_pieces(tf, tokenizer):
     return word_pieces
 
 
+class Side(NamedTuple):
+    """One text of each row, as a part of an array.
+
+    Args:
+        values: int32 `(N,)`.
+        starts, lengths: int64 `(B,)`. Where a row's values begin, and how many they are.
+    """
+
+    values: Any
+    starts: Any
+    lengths: Any
+
+    @classmethod
+    def leading(cls, ids, kept):
+        """The first `kept` ids, int64 `(B,)`, of each row of a ragged `(B, None)`."""
+        return cls(ids.flat_values, ids.row_starts(), kept)
+
+
 def frame_rows(tf, frame, sides, pad_token_id):
     """Put special tokens around one or two sides and pad: `Frame.build` and `Ragged.pad` in the graph.
+
+    Each place of the result is computed, as ragged tensors are of many small operations.
 
     Args:
         tf: TensorFlow.
         frame: `text.frame.Frame`.
-        sides: list of one or two ragged int32 `(B, None)`, already short enough.
+        sides: list of one or two `Side`, already short enough.
         pad_token_id: int.
     Returns:
         dict of int32 `(B, T)`: `token_ids`, `segment_ids` and `padding_mask`.
     """
-    parts = frame.single if len(sides) == 1 else frame.pair
-    columns = []
-    for part, side in zip(parts, [*sides, None], strict=True):
-        special = tf.tile(tf.constant([part], tf.int32, [1, len(part)]), [sides[0].nrows(), 1])
-        columns.append(tf.RaggedTensor.from_tensor(special))
-        columns.extend([] if side is None else [side])
-    ids = tf.concat(columns, axis=1)
-    token_ids = ids.to_tensor(pad_token_id)  # (B, T)
-    positions = tf.range(tf.shape(token_ids)[1])
-    mask = positions < tf.cast(ids.row_lengths(), tf.int32)[:, tf.newaxis]
+    pair = len(sides) == 2
+    row_lengths = sum(side.lengths for side in sides) + frame.size(pair)
+    positions = tf.range(tf.maximum(tf.reduce_max(row_lengths), 0))  # (T,)
+    mask = positions < row_lengths[:, tf.newaxis]
+    token_ids = tf.fill(tf.shape(mask), pad_token_id)
+    begin = tf.zeros_like(row_lengths)[:, tf.newaxis]
     segment_ids = tf.zeros_like(token_ids)
-    if len(sides) == 2 and frame.second_from is not None:
-        second_starts = sides[0].row_lengths() + len(parts[0]) + frame.second_from
-        second = positions >= tf.cast(second_starts, tf.int32)[:, tf.newaxis]
-        segment_ids = tf.cast(mask & second, tf.int32)
+    for part, side in zip(frame.pair if pair else frame.single, [*sides, None], strict=True):
+        for token_id in part:
+            token_ids = tf.where(positions == begin, token_id, token_ids)
+            begin += 1
+        if side is not None:
+            places, lengths = positions - begin, side.lengths[:, tf.newaxis]
+            inside = (places >= 0) & (places < lengths)
+            index = tf.where(inside, places + side.starts[:, tf.newaxis], 0)
+            values = tf.concat([side.values, [pad_token_id]], axis=0)  # there may be none
+            token_ids = tf.where(inside, tf.gather(values, index), token_ids)
+            begin += lengths
+            if pair and side is sides[0] and frame.second_from is not None:
+                segment_ids = tf.cast(mask & (positions >= begin + frame.second_from), tf.int32)
     return {"token_ids": token_ids, "segment_ids": segment_ids, "padding_mask": tf.cast(mask, tf.int32)}
-
-
-def leading(tf, ids, kept):
-    """Return the first `kept` ids of each row of a ragged `(B, None)`."""
-    positions = tf.ragged.range(ids.row_starts(), ids.row_starts() + kept)
-    return positions.with_flat_values(tf.gather(ids.flat_values, positions.flat_values))
 
 
 def row_ids(tf, splits):
