@@ -38,7 +38,7 @@ def build_onnx_tokenizer(tokenizer, max_length, pair=False, prompt=""):
     The graph takes `text`, strings `(B,)`, and `text_b` where `pair`, and
     returns int32 `(B, T)` `token_ids`, `segment_ids` and `padding_mask`, T
     being the longest row of the batch, at most `max_length`; longer rows are
-    truncated `"longest_first"`. It runs in ONNX Runtime from 1.14, which
+    truncated `"longest_first"`. It runs in ONNX Runtime from 1.15, which
     refuses strings that are not UTF-8.
 
     Args:
@@ -194,18 +194,19 @@ class _Graph:
         # An output must not be an input, nor of the graph outside.
         outputs = [(name, next(self._names)) for name in outputs]
         nodes.extend(helper.make_node("Identity", [name], [output]) for name, output in outputs)
-        kind = [kinds.BOOL, *[kinds.INT64] * len(carried)]
+        # Older versions of ONNX Runtime want to know that the condition is one value and the rest are vectors.
+        forms = [(kinds.BOOL, []), *[(kinds.INT64, [None])] * len(carried)]
         inside = helper.make_graph(
             nodes,
             "turn",
             [
                 helper.make_tensor_value_info(turn, kinds.INT64, []),
-                *(helper.make_tensor_value_info(*each, None) for each in zip([asked, *inner], kind, strict=True)),
+                *(
+                    helper.make_tensor_value_info(name, *form)
+                    for name, form in zip([asked, *inner], forms, strict=True)
+                ),
             ],
-            [
-                helper.make_tensor_value_info(output, each, None)
-                for (_, output), each in zip(outputs, kind, strict=True)
-            ],
+            [helper.make_tensor_value_info(output, *form) for (_, output), form in zip(outputs, forms, strict=True)],
         )
         found = self("Loop", "", go_on, *carried, outputs=len(carried), body=inside)
         return found if len(carried) > 1 else (found,)
