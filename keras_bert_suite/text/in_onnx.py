@@ -49,7 +49,7 @@ def build_onnx_tokenizer(tokenizer, max_length, pair=False, prompt=""):
     Returns:
         `onnx.ModelProto`.
     Raises:
-        ImportError: if onnx is not installed.
+        ImportError: if onnx or onnxruntime is not installed.
         ValueError: if the tokenizer has a part that this form cannot follow exactly; the part is named.
     """
     subject = "build_onnx_tokenizer"
@@ -66,8 +66,9 @@ def build_onnx_tokenizer(tokenizer, max_length, pair=False, prompt=""):
             f"{subject}: the graph form must equal the host's on every text. Received: {obstacle}. "
             "Tokenize with the host tokenizer."
         )
-    helper = require("onnx", "a tokenizer in ONNX").helper
-    graph = _Graph()
+    onnx = require("onnx", "a tokenizer in ONNX")
+    helper, kinds = onnx.helper, onnx.TensorProto
+    graph = _Graph(onnx)
     names = ["text", "text_b"][: 1 + pair]
     # Both columns in one, so that there is one copy of the tables.
     ids, starts, lengths = _encode(graph, tokenizer, graph("Concat", *names, np.array([""]), axis=0), prompt)
@@ -80,7 +81,6 @@ def build_onnx_tokenizer(tokenizer, max_length, pair=False, prompt=""):
     lengths = _longest_first(graph, [side.lengths for side in sides], max_length - size)
     sides = [side._replace(lengths=kept) for side, kept in zip(sides, lengths, strict=True)]
     outputs = _frame_rows(graph, tokenizer.frame, sides, tokenizer.pad_token_id)
-    kinds = require("onnx", "a tokenizer in ONNX").TensorProto
     for name, value in outputs.items():
         graph.nodes.append(helper.make_node("Cast", [value], [name], to=kinds.INT32))
     model = helper.make_model(
@@ -93,7 +93,7 @@ def build_onnx_tokenizer(tokenizer, max_length, pair=False, prompt=""):
         ),
         producer_name="keras_bert_suite",
         ir_version=IR_VERSION,
-        opset_imports=[helper.make_opsetid(*pair) for pair in (("", OPSET), ("ai.onnx.ml", 2), (RUNTIME, 1))],
+        opset_imports=list(map(helper.make_opsetid, ("", "ai.onnx.ml", RUNTIME), (OPSET, 2, 1))),
     )
     _check_agreement(tokenizer, model, max_length, pair, prompt)
     return model
@@ -128,8 +128,8 @@ def _check_agreement(tokenizer, model, max_length, pair, prompt):
 class _Graph:
     """ONNX nodes in the order in which they run. Values are names; a NumPy array or an int is a constant."""
 
-    def __init__(self):
-        self._onnx = require("onnx", "a tokenizer in ONNX")
+    def __init__(self, onnx):
+        self._onnx = onnx
         self.nodes, self.initializers = [], []
         self._constants = {}
         self._names = map("v{}".format, itertools.count())
