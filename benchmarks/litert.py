@@ -10,17 +10,17 @@ largest of any number of any vector from Keras', next to 1 - cosine.
 """
 
 import argparse
+import functools
 import json
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from turns import machine, say, versions
+from turns import least_seconds, machine, say, versions
 
 from keras_bert_suite.data import read_texts
 
@@ -48,17 +48,6 @@ def compare(run, batch, expected):
     found = run(batch)["embedding"]
     norms = np.linalg.norm(found, axis=1) * np.linalg.norm(expected, axis=1)
     return float(np.abs(found - expected).max()), float((1 - (found * expected).sum(axis=1) / norms).max())
-
-
-def measure(runs, row, rounds):
-    """The least seconds of each variant on one full row."""
-    least = dict.fromkeys(runs, float("inf"))
-    for turn in range(rounds):
-        for name in list(runs) if turn % 2 == 0 else list(runs)[::-1]:
-            started = time.perf_counter()
-            runs[name](row)
-            least[name] = min(least[name], time.perf_counter() - started)
-    return least
 
 
 def main():
@@ -90,7 +79,8 @@ def main():
         runs = {name: load_litert(path, arguments.threads) for name, path in paths.items()}
         differences = {name: compare(run, batch, expected) for name, run in runs.items()}
         say("measuring")
-        seconds = measure(runs, full, arguments.rounds)
+        calls = {name: functools.partial(run, full) for name, run in runs.items()}
+        seconds = least_seconds(calls, arguments.rounds)
         sizes = {name: path.stat().st_size for name, path in paths.items()}
     rows = [
         {

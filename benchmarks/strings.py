@@ -9,15 +9,15 @@ is the least of the rounds: what the work costs where nothing else runs.
 """
 
 import argparse
+import functools
 import json
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from turns import machine, say, versions
+from turns import least_seconds, machine, say, versions
 
 from keras_bert_suite.data import read_texts
 
@@ -60,21 +60,15 @@ def main():
             seconds = []
             for start in range(0, min(len(texts), MOST) - size + 1, size):
                 batch = texts[start : start + size]
-                inputs = [{"text": tf.constant(batch)}, {}]
-                for name, ids in task.tokenizer(batch, max_length=task.max_length).items():
-                    inputs[1][name] = tf.constant(ids)
-                calls = list(zip((signatures["serving_default"], signatures["ids"]), inputs, strict=True))
-                found = [call(**given)["embedding"].numpy() for call, given in calls]
-                if not np.array_equal(*found):
+                ids = task.tokenizer(batch, max_length=task.max_length)
+                ids = {name: tf.constant(values) for name, values in ids.items()}
+                calls = {
+                    "strings": functools.partial(signatures["serving_default"], text=tf.constant(batch)),
+                    "ids": functools.partial(signatures["ids"], **ids),
+                }
+                if not np.array_equal(*(call()["embedding"].numpy() for call in calls.values())):
                     sys.exit(f"strings.py: strings and ids have other outputs. Received: {batch!r:.200}")
-                least = [float("inf")] * 2
-                for turn in range(arguments.rounds):
-                    for which in (0, 1) if turn % 2 == 0 else (1, 0):
-                        call, given = calls[which]
-                        started = time.perf_counter()
-                        call(**given)
-                        least[which] = min(least[which], time.perf_counter() - started)
-                seconds.append(least)
+                seconds.append(list(least_seconds(calls, arguments.rounds).values()))
             strings, ids = np.mean(seconds, axis=0)
             rows.append({"texts": size, "strings_ms": 1e3 * strings, "ids_ms": 1e3 * ids, "ratio": strings / ids})
     about = {"machine": machine(arguments.threads), "versions": versions(), "rounds": arguments.rounds}

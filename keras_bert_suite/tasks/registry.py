@@ -4,7 +4,7 @@ import importlib
 from pathlib import Path
 
 from keras_bert_suite.checkpoints import open_checkpoint
-from keras_bert_suite.checkpoints.sentence_transformers import has_modules, read_modules
+from keras_bert_suite.checkpoints.sentence_transformers import has_modules
 from keras_bert_suite.errors import CheckpointError, check_choice
 from keras_bert_suite.source import resolve_source
 from keras_bert_suite.tasks.pretrained import own_values
@@ -42,12 +42,11 @@ def task_of(source, revision=None):
         CheckpointError: if it has no head of a task that this package trains, and is no sentence-transformers model.
     """
     directory = Path(resolve_source(source, revision))
-    modules = read_modules(directory) if has_modules(directory) else None
-    checkpoint = open_checkpoint(directory / modules.folder if modules else directory)
+    checkpoint = open_checkpoint(directory)
     named = own_values(checkpoint).get("task")
     if named in TASKS:
         return named
-    if modules:
+    if has_modules(directory):
         return "sentence-embedding"
     for name in TASKS:
         if name != "prompt-classification" and getattr(task_class(name), "head", None) in checkpoint.heads:

@@ -12,7 +12,7 @@ import numpy as np
 
 from keras_bert_suite.text.parted import part_ideographs, parts_ideographs
 
-__all__ = ["FastEngine", "ReferenceEngine", "fast_engine", "reference_tokenizer"]
+__all__ = ["FastEngine", "ReferenceEngine", "fast_engine", "probe_texts", "reference_tokenizer"]
 
 #: Strings on which careless tokenizers differ: case, accents, CJK, controls, spaces, specials in the text, long words.
 PROBE = (
@@ -36,6 +36,11 @@ PROBE = (
     "\ue000\U000f0000 \u0378 \U0003fffe \uffff",
     "_under_score-hy-phen\u2014dash \u201cquoted\u201d \u2018single\u2019 a/b\\c `~^|<>=+",
 )
+
+
+def probe_texts(tokenizer):
+    """list of str: `PROBE`, and each token that is matched whole, inside a word and in lower case."""
+    return [*PROBE, *(f"a{token['content']}B {token['content'].lower()}" for token in tokenizer.added_tokens)]
 
 
 def reference_tokenizer(definition_json):

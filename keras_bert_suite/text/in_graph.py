@@ -10,7 +10,7 @@ tokenizer is built.
 import re
 
 from keras_bert_suite.errors import check_positive_int, require
-from keras_bert_suite.text.engines import PROBE
+from keras_bert_suite.text.engines import probe_texts
 from keras_bert_suite.text.in_graph_parts import (
     LETTERS,
     CodePointLookup,
@@ -56,7 +56,7 @@ def build_in_graph_tokenizer(tokenizer, max_length):
             f"build_in_graph_tokenizer: max_length must hold the {tokenizer.frame.size(pair=True)} special tokens "
             f"of a pair. Received: max_length={max_length}. Use a larger one."
         )
-    check_exact_form("build_in_graph_tokenizer", tokenizer)
+    check_exact_form("build_in_graph_tokenizer", tokenizer.in_graph_obstacle)
     tf = require("tensorflow", "a tokenizer in the graph")
     with tf.init_scope():
         module = _module_class(tf)(tokenizer, max_length)
@@ -107,7 +107,7 @@ def _overlapping(contents):
 
 def _check_agreement(tokenizer, module, max_length):
     """Compare both forms on hard strings before anything is shipped."""
-    probes = [*PROBE, *(f"a{token['content']}B {token['content'].lower()}" for token in tokenizer.added_tokens)]
+    probes = probe_texts(tokenizer)
     probes = [probe for probe in probes if probe]
     ours, host = module(probes), tokenizer(probes, max_length=max_length)
     for name, expected in host.items():

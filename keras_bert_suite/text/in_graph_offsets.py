@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from keras_bert_suite.errors import require
-from keras_bert_suite.text.engines import PROBE
+from keras_bert_suite.text.engines import probe_texts
 from keras_bert_suite.text.in_graph_parts import (
     LETTERS,
     CodePointLookup,
@@ -54,7 +54,7 @@ def build_in_graph_offsets(tokenizer):
         ValueError: if the tokenizer has a part that this form cannot follow exactly; the part is named.
     """
     subject = "build_in_graph_offsets"
-    check_exact_form(subject, tokenizer)
+    check_exact_form(subject, tokenizer.in_graph_obstacle)
     greedy = [token["content"] for token in tokenizer.added_tokens if token["lstrip"] or token["rstrip"]]
     if greedy:
         raise ValueError(
@@ -70,7 +70,7 @@ def build_in_graph_offsets(tokenizer):
 
 def _check_agreement(tf, tokenizer, encode):
     """Compare both forms on hard strings before anything is shipped."""
-    probes = [*PROBE, *(f"a{token['content']}B {token['content'].lower()}" for token in tokenizer.added_tokens)]
+    probes = probe_texts(tokenizer)
     pieces = encode(tf.constant(probes))
     token_ids, offsets, spans = tokenizer.encode_with_offsets(probes)
     ours = (pieces.token_ids.flat_values, pieces.token_ids.row_splits, pieces.starts, pieces.ends)

@@ -26,6 +26,7 @@ __all__ = [
     "row_ids",
     "search",
     "stand_ins",
+    "table_options",
 ]
 
 #: Letters of the stand-ins for special tokens: characters that BERT's normalizer
@@ -37,14 +38,19 @@ DELETED = "\x02"
 RESERVED = f"[\x0b\x0c{LETTERS[0]}-{LETTERS[-1]}]"
 
 
-def check_exact_form(subject, tokenizer):
-    """Raise `ValueError` where a tokenizer has a part that the graph cannot follow; `subject` begins the message."""
-    if tokenizer.in_graph_obstacle:
+def check_exact_form(subject, obstacle):
+    """Raise `ValueError` if there is an obstacle, a str; `subject` begins the message."""
+    if obstacle:
         raise ValueError(
             f"{subject}: the graph form must equal the host's on every text. "
-            f"Received: {tokenizer.in_graph_obstacle}. "
+            f"Received: {obstacle}. "
             "Export without string input, and tokenize with the host tokenizer."
         )
+
+
+def table_options(tokenizer):
+    """list: what `bert_table` takes."""
+    return [tokenizer.normalizer[name] for name in ("lowercase", "strip_accents", "handle_chinese_chars")]
 
 
 def stand_ins(tokenizer):
@@ -86,7 +92,7 @@ class CodePointLookup:
     """
 
     def __init__(self, tf, tokenizer):
-        options = [tokenizer.normalizer[name] for name in ("lowercase", "strip_accents", "handle_chinese_chars")]
+        options = table_options(tokenizer)
         table = bert_table(*options)
         entries = table.entries.copy()
         first = table.pages[0] * PAGE

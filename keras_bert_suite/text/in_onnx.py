@@ -9,13 +9,13 @@ beginnings of words. ONNX is imported when a tokenizer is built.
 
 import contextlib
 import itertools
-from typing import NamedTuple
 
 import numpy as np
 
 from keras_bert_suite.errors import check_positive_int, require
 from keras_bert_suite.text.code_points import PAGE, SELF, SURROGATES, bert_table
-from keras_bert_suite.text.engines import PROBE
+from keras_bert_suite.text.engines import probe_texts
+from keras_bert_suite.text.in_graph_parts import Side, check_exact_form, table_options
 
 __all__ = ["build_onnx_tokenizer"]
 
@@ -60,12 +60,7 @@ def build_onnx_tokenizer(tokenizer, max_length, pair=False, prompt=""):
             f"{subject}: max_length must hold the {size} special tokens of a row. "
             f"Received: max_length={max_length}. Use a larger one."
         )
-    obstacle = tokenizer.in_graph_obstacle or _obstacle(tokenizer)
-    if obstacle:
-        raise ValueError(
-            f"{subject}: the graph form must equal the host's on every text. Received: {obstacle}. "
-            "Tokenize with the host tokenizer."
-        )
+    check_exact_form(subject, tokenizer.in_graph_obstacle or _obstacle(tokenizer))
     onnx = require("onnx", "a tokenizer in ONNX")
     helper, kinds = onnx.helper, onnx.TensorProto
     graph = _Graph(onnx)
@@ -75,7 +70,7 @@ def build_onnx_tokenizer(tokenizer, max_length, pair=False, prompt=""):
     rows, end = graph("Shape", names[0]), graph.constant([END])
     columns = [(np.array([0]), rows), (rows, end)] if pair else [(np.array([0]), end)]
     sides = [
-        _Side(ids, *(graph("Reshape", graph("Slice", each, *column), rows, allowzero=1) for each in (starts, lengths)))
+        Side(ids, *(graph("Reshape", graph("Slice", each, *column), rows, allowzero=1) for each in (starts, lengths)))
         for column in columns  # Reshape fails where one is shorter
     ]
     lengths = _longest_first(graph, [side.lengths for side in sides], max_length - size)
@@ -113,7 +108,7 @@ def _check_agreement(tokenizer, model, max_length, pair, prompt):
     """Compare both forms on hard strings before anything is shipped."""
     runtime = require("onnxruntime", "a tokenizer in ONNX")
     session = runtime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    probes = [*PROBE, *(f"a{token['content']}B {token['content'].lower()}" for token in tokenizer.added_tokens)]
+    probes = probe_texts(tokenizer)
     given = {"text": probes, "text_b": probes[::-1]} if pair else {"text": probes}
     host = tokenizer(*([prompt + text for text in texts] for texts in given.values()), max_length=max_length)
     found = session.run(list(host), {name: np.array(texts, object) for name, texts in given.items()})
@@ -150,6 +145,10 @@ class _Graph:
             self._constants[key] = next(self._names)
             self.initializers.append(self._onnx.numpy_helper.from_array(value, self._constants[key]))
         return self._constants[key]
+
+    def filled(self, like, number):
+        """A number in the shape of a value."""
+        return self("Expand", number, self("Shape", like))
 
     def cast(self, value):
         """Truth values to int64."""
@@ -222,14 +221,6 @@ class _Graph:
             self.nodes = outside
 
 
-class _Side(NamedTuple):
-    """One text of each row: `values[starts[i] : starts[i] + lengths[i]]`, names of int64 values."""
-
-    values: str
-    starts: str
-    lengths: str
-
-
 class _Trie:
     """Strings of symbols, and the number that each is worth.
 
@@ -261,7 +252,7 @@ class _Trie:
         count = graph.size(symbols)
         places = graph("Range", 0, count, 1)
         padded = graph("Concat", symbols, np.array([GAP]), axis=0)
-        nothing = graph("Mul", symbols, 0)
+        nothing = graph.filled(symbols, 0)
 
         def step(turn, nodes, lengths, worths):
             ahead = graph("Min", graph("Add", places, turn), count)
@@ -290,7 +281,7 @@ def _encode(graph, tokenizer, texts, prompt):
     first = graph("Not", graph("Equal", rows, _shifted(graph, rows, -1)))
     splits = graph("Compress", graph("CumSum", kept, 0, exclusive=1), first)
     starts, ends = (graph("Slice", splits, np.array([begin]), np.array([end])) for begin, end in ((0, -1), (1, END)))
-    return _Side(graph("Compress", ids, graph("Equal", kept, 1)), starts, graph("Sub", ends, starts))
+    return Side(graph("Compress", ids, graph("Equal", kept, 1)), starts, graph("Sub", ends, starts))
 
 
 def _normalize(graph, tokenizer, characters):
@@ -304,14 +295,12 @@ def _normalize(graph, tokenizer, characters):
         for token, number in specials.items():
             trie.add([alphabet[char] for char in token], number)
         spelled = _with_column(graph, graph.number(characters, list(alphabet), alphabet.values(), 0), 0)
-        lengths, numbers = trie.longest(graph, spelled, graph("Add", graph("Mul", spelled, 0), 1))
+        lengths, numbers = trie.longest(graph, spelled, graph.filled(spelled, 1))
         # Where a token begins it stands; the rest of it has no symbols.
         begins = graph("Greater", lengths, 0)
         places = graph("Compress", graph("Range", 0, graph.size(lengths), 1), begins)
         ends = graph("Add", places, graph("Compress", lengths, begins))
-        steps = graph(
-            "ScatterElements", graph.cast(begins), ends, graph("Neg", graph("Div", ends, ends)), reduction="add"
-        )
+        steps = graph("ScatterElements", graph.cast(begins), ends, graph.filled(ends, -1), reduction="add")
         inside = graph("Equal", graph("CumSum", steps, 0), 1)
         found = graph("Where", inside, replacements.index(()), found)
         found = graph("Where", begins, numbers, found)
@@ -328,10 +317,8 @@ def _normalize(graph, tokenizer, characters):
 
 def _match(graph, tokenizer, symbols):
     """The longest piece at every place: its length, 0 for none, its id, and whether a word begins there."""
-    alphabet, prefix = (
-        _alphabet(tokenizer),
-        tokenizer.definition.content["model"].get("continuing_subword_prefix", "##"),
-    )
+    alphabet = _alphabet(tokenizer)
+    prefix = tokenizer.definition.content["model"].get("continuing_subword_prefix", "##")
     begin, go_on = 1, 2
     trie = _Trie(len(alphabet) + FOREIGN + 1, roots=2)
     for token, token_id in _vocabulary(tokenizer).items():
@@ -362,7 +349,7 @@ def _follow(graph, tokenizer, symbols, lengths, ids, begins):
     padded = graph("Concat", lengths, np.array([0]), axis=0)
 
     def step(turn, place, reached, failed):
-        reached = graph("ScatterElements", reached, place, graph("Add", graph("Mul", place, 0), 1))
+        reached = graph("ScatterElements", reached, place, graph.filled(place, 1))
         length = graph("Gather", padded, place)
         stuck = graph("And", graph("Equal", length, 0), graph("Less", place, count))
         failed = graph("Max", failed, graph.cast(stuck))
@@ -371,7 +358,7 @@ def _follow(graph, tokenizer, symbols, lengths, ids, begins):
         place = graph("Where", done, count, place)
         return graph.any(graph("Less", place, count)), place, reached, failed
 
-    carried = (firsts, graph("Mul", padded, 0), too_long)
+    carried = (firsts, graph.filled(padded, 0), too_long)
     _, reached, failed = graph.loop(graph.any(begins), carried, step)
     reached = graph("Slice", reached, np.array([0]), _vector(graph, count))
     word = graph("Sub", graph("CumSum", graph.cast(begins), 0), 1)  # -1, the last, before the first word
@@ -402,9 +389,9 @@ def _frame_rows(graph, frame, sides, pad_token_id):
     width = graph("ReduceMax", graph("Concat", row_lengths, np.array([[0]]), axis=0), keepdims=0)
     positions = graph("Range", 0, width, 1)
     mask = graph("Less", positions, row_lengths)
-    token_ids = graph("Where", mask, pad_token_id, pad_token_id)
-    segment_ids = graph("Mul", graph.cast(mask), 0)
-    begin = graph("Mul", row_lengths, 0)
+    token_ids = graph.filled(mask, pad_token_id)
+    segment_ids = graph.filled(mask, 0)
+    begin = graph.filled(row_lengths, 0)
     for index, part in enumerate(frame.pair if pair else frame.single):
         for token_id in part:
             token_ids = graph("Where", graph("Equal", positions, begin), token_id, token_ids)
@@ -457,7 +444,7 @@ def _alphabet(tokenizer):
 
 
 def _table(tokenizer):
-    return bert_table(*(tokenizer.normalizer[name] for name in ("lowercase", "strip_accents", "handle_chinese_chars")))
+    return bert_table(*table_options(tokenizer))
 
 
 def _replacements(tokenizer):
