@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from keras_bert_suite.data import bucket_lengths, plan_packed_batches
-from keras_bert_suite.data.corpus.shards import tokenizer_record
+from keras_bert_suite.data.corpus.manifest import tokenizer_record
 from keras_bert_suite.data.masking import Masked, Masking, MaskingVocabulary, mask_tokens, place_predictions
 from keras_bert_suite.errors import DataError, check_positive_int
 from keras_bert_suite.text.ragged import Ragged, row_offsets, row_positions

@@ -5,7 +5,8 @@ import hashlib
 import numpy as np
 
 import keras_bert_suite as kbs
-from keras_bert_suite.data.corpus.shards import Shard, write_manifest, write_shard
+from keras_bert_suite.data.corpus.manifest import write_manifest
+from keras_bert_suite.data.corpus.shard import Shard, write_shard
 from keras_bert_suite.text.ragged import row_offsets
 
 __all__ = ["CONFIG", "ELECTRA", "TOKENIZER", "write_corpus"]

@@ -2,8 +2,9 @@
 
 from keras_bert_suite.data.corpus.build import build_corpus
 from keras_bert_suite.data.corpus.cooccurrence import cooccurrence_vectors
+from keras_bert_suite.data.corpus.from_tfrecords import convert_tfrecords
+from keras_bert_suite.data.corpus.manifest import Corpus
 from keras_bert_suite.data.corpus.settings import CorpusSettings
-from keras_bert_suite.data.corpus.shards import Corpus, Shard
-from keras_bert_suite.data.corpus.tfrecords import convert_tfrecords
+from keras_bert_suite.data.corpus.shard import Shard
 
 __all__ = ["Corpus", "CorpusSettings", "Shard", "build_corpus", "convert_tfrecords", "cooccurrence_vectors"]

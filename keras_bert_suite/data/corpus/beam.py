@@ -10,9 +10,9 @@ from keras_bert_suite.data.corpus.build import INPUTS, lending_groups, listing_l
 from keras_bert_suite.data.corpus.builder import PartBuilder
 from keras_bert_suite.data.corpus.identity import corpus_identity
 from keras_bert_suite.data.corpus.inputs import describe_input, find_inputs
+from keras_bert_suite.data.corpus.manifest import MANIFEST
 from keras_bert_suite.data.corpus.parts import PART_BYTES, read_parts
 from keras_bert_suite.data.corpus.settings import CorpusSettings
-from keras_bert_suite.data.corpus.shards import MANIFEST
 from keras_bert_suite.errors import DataError, require
 from keras_bert_suite.files import check_free, replaced_file
 

@@ -12,9 +12,9 @@ from keras_bert_suite.data.corpus.builder import PartBuilder
 from keras_bert_suite.data.corpus.identity import check_identity, corpus_identity
 from keras_bert_suite.data.corpus.inputs import find_inputs, open_input, unreadable
 from keras_bert_suite.data.corpus.journal import JOURNAL, Journal
+from keras_bert_suite.data.corpus.manifest import MANIFEST, Corpus, write_manifest
 from keras_bert_suite.data.corpus.parts import PART_BYTES, group_inputs, read_parts
 from keras_bert_suite.data.corpus.settings import CorpusSettings
-from keras_bert_suite.data.corpus.shards import MANIFEST, Corpus, write_manifest
 from keras_bert_suite.data.corpus.workers import completed
 from keras_bert_suite.errors import DataError, check_positive_int
 from keras_bert_suite.files import check_free, replaced_file

@@ -9,7 +9,7 @@ from keras_bert_suite.data.corpus.decoding import documents_of
 from keras_bert_suite.data.corpus.framing import build_shard, mask_shard
 from keras_bert_suite.data.corpus.rows import plan_rows
 from keras_bert_suite.data.corpus.sentences import default_segmenter, document_sentences
-from keras_bert_suite.data.corpus.shards import write_shard
+from keras_bert_suite.data.corpus.shard import write_shard
 from keras_bert_suite.data.corpus.tfrecords import write_tfrecord
 from keras_bert_suite.data.corpus.tokens import encode_sentences, without_frame
 from keras_bert_suite.data.corpus.word_starts import find_continuations

@@ -3,6 +3,7 @@
 import json
 import re
 
+from keras_bert_suite.data.corpus.inputs import line_number
 from keras_bert_suite.errors import DataError
 
 __all__ = ["ERRORS", "documents_of", "json_texts"]
@@ -90,8 +91,6 @@ def _fault(piece, data, place, what):
 
 def _line(piece, place):
     """The line in its file, from 1, of a byte of a piece."""
-    from keras_bert_suite.data.corpus.pieces import line_number
-
     return line_number(piece.path, piece.offset) + piece.text.count(b"\n", 0, place)
 
 

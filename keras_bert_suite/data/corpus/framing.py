@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from keras_bert_suite.data.corpus.shards import Shard
+from keras_bert_suite.data.corpus.shard import Shard
 from keras_bert_suite.data.masking import mask_tokens
 from keras_bert_suite.text.ragged import row_offsets, row_positions
 

@@ -7,7 +7,7 @@ import json
 import os
 import platform
 
-from keras_bert_suite.data.corpus.shards import tokenizer_record
+from keras_bert_suite.data.corpus.manifest import tokenizer_record
 from keras_bert_suite.errors import DataError
 
 __all__ = ["check_identity", "corpus_identity"]

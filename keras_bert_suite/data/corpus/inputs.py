@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from keras_bert_suite.errors import DataError, require
 
-__all__ = ["Input", "describe_input", "find_inputs", "open_input", "unreadable"]
+__all__ = ["Input", "describe_input", "find_inputs", "line_number", "open_input", "unreadable"]
 
 #: What a file may be compressed with.
 COMPRESSIONS = (".gz", ".bz2", ".xz", ".zst")
@@ -164,3 +164,13 @@ def unreadable(path):
         raise DataError(
             f"cannot be read: {reason}. Check the permissions and that the file is complete.", path
         ) from error
+
+
+def line_number(path, offset):
+    """Return the line, from 1, on which a byte of a file's text stands; the file is read once more."""
+    line = 1
+    with open_input(find_inputs([path])[0]) as (stream, _):
+        while offset > 0 and (block := stream.read(min(BLOCK_BYTES, offset))):
+            line += block.count(b"\n")
+            offset -= len(block)
+    return line

@@ -9,10 +9,10 @@ import re
 from typing import NamedTuple
 
 from keras_bert_suite.data.corpus.decoding import json_texts
-from keras_bert_suite.data.corpus.inputs import BLOCK_BYTES, find_inputs, open_input, unreadable
+from keras_bert_suite.data.corpus.inputs import BLOCK_BYTES, open_input, unreadable
 from keras_bert_suite.errors import DataError, require
 
-__all__ = ["Piece", "line_number", "read_pieces"]
+__all__ = ["Piece", "read_pieces"]
 
 #: An object on one line cannot be cut before it is parsed, and a longer one would fill the memory.
 MAX_JSON_BYTES = 128 << 20
@@ -197,13 +197,3 @@ def _batch_rows(metadata, most=1024, batch_bytes=8 << 20):
     """Rows to read at a time: fewer where they are large."""
     size = sum(metadata.row_group(group).total_byte_size for group in range(metadata.num_row_groups))
     return max(1, min(most, batch_bytes * max(1, metadata.num_rows) // max(1, size)))
-
-
-def line_number(path, offset):
-    """Return the line, from 1, on which a byte of a file's text stands; the file is read once more."""
-    line = 1
-    with open_input(find_inputs([path])[0]) as (stream, _):
-        while offset > 0 and (block := stream.read(min(BLOCK_BYTES, offset))):
-            line += block.count(b"\n")
-            offset -= len(block)
-    return line

@@ -3,8 +3,8 @@
 import dataclasses
 
 from keras_bert_suite.data.corpus.decoding import ERRORS
+from keras_bert_suite.data.corpus.manifest import PAIR_KINDS
 from keras_bert_suite.data.corpus.sentences import LINES
-from keras_bert_suite.data.corpus.shards import PAIR_KINDS
 from keras_bert_suite.data.masking import Masking
 from keras_bert_suite.errors import check_choice, check_positive_int, check_rate
 

@@ -1,4 +1,4 @@
-"""TFRecords with the features of google-research/bert, written from shards and read as shards."""
+"""A shard as a file of TFRecords with the features of google-research/bert."""
 
 import errno
 import os
@@ -7,21 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from keras_bert_suite.data.corpus.examples import serialize_examples
-from keras_bert_suite.data.corpus.shards import (
-    PAIR_KINDS,
-    Corpus,
-    Shard,
-    file_record,
-    tokenizer_record,
-    write_manifest,
-    write_shard,
-)
+from keras_bert_suite.data.corpus.shard import Shard, file_record
 from keras_bert_suite.data.masking import Masked, place_predictions
-from keras_bert_suite.errors import DataError, check_choice, require
-from keras_bert_suite.files import check_free, replaced_directory, replaced_file
+from keras_bert_suite.errors import DataError, require
+from keras_bert_suite.files import replaced_file
 from keras_bert_suite.text.ragged import row_offsets
 
-__all__ = ["convert_tfrecords", "read_tfrecord", "write_tfrecord"]
+__all__ = ["read_tfrecord", "write_tfrecord"]
 
 #: The names of the features: the tokens of a row, what is masked in it, and what its pair is.
 FEATURES = (
@@ -137,40 +129,3 @@ def _flat(arrays):
         arrays["masked_lm_positions"][chosen],
         arrays["masked_lm_ids"][chosen],
     )
-
-
-def convert_tfrecords(files, tokenizer, directory, kind="next_sentence", overwrite=False):
-    """Turn files of TFRecords, of google-research/bert or of `build_corpus`, into a corpus of shards.
-
-    Args:
-        files: sequence of str or path. One shard is made of each.
-        tokenizer: `text.Tokenizer` that they were made with. It is saved beside the shards.
-        directory: str or path. Where the corpus goes.
-        kind: what `next_sentence_labels` tell: `"next_sentence"` or `"sentence_order"`.
-        overwrite: bool. Whether what is in `directory` may be replaced.
-    Returns:
-        `Corpus`.
-    Raises:
-        DataError: if a file is damaged, or was made with another vocabulary.
-    """
-    check_choice("convert_tfrecords", "kind", kind, PAIR_KINDS[:2])
-    check_free(directory, overwrite)
-    with replaced_directory(directory, overwrite) as temporary:
-        tokenizer.save_pretrained(temporary)
-        records, longest = [], 0
-        for number, path in enumerate(files):
-            shard = read_tfrecord(path)
-            if (largest := int(shard.token_ids.max())) >= tokenizer.vocab_size:
-                raise DataError(
-                    f"ids must be below {tokenizer.vocab_size}, the size of the vocabulary. Received: {largest}. "
-                    "Use the tokenizer that the file was made with.",
-                    path,
-                )
-            longest = max(longest, int(np.diff(shard.offsets).max()))
-            records.append(write_shard(temporary / f"{number:06d}.safetensors", shard))
-        if not records:
-            raise DataError("a corpus needs at least one file of TFRecords. Received: none.")
-        write_manifest(
-            temporary, {"kind": kind, "max_length": longest, "tokenizer": tokenizer_record(tokenizer)}, records
-        )
-    return Corpus(directory)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from keras_bert_suite.data.corpus import cooccurrence_vectors
-from keras_bert_suite.data.corpus.shards import Shard
+from keras_bert_suite.data.corpus.shard import Shard
 from keras_bert_suite.text.ragged import row_offsets
 
 CLS, SEP = 0, 1
