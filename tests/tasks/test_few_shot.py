@@ -11,6 +11,7 @@ from keras_bert_suite.tasks import TextEmbedder
 from keras_bert_suite.tasks.few_shot import FewShotClassifier, contrastive_pairs
 from keras_bert_suite.tasks.logistic_regression import fit_logistic_regression
 from keras_bert_suite.tasks.registry import open_task
+from tests.support.selection import slow_to_compile
 from tests.tasks.small import LABELS, examples, write_tsv
 from tests.tasks.test_embedder_training import small_embedder
 
@@ -128,6 +129,7 @@ def test_a_damaged_head_is_refused(damage, trained, tmp_path):
         FewShotClassifier.from_pretrained(tmp_path / "model")
 
 
+@slow_to_compile
 def test_files_reports_and_validation(tmp_path):
     path = write_tsv(tmp_path / "few.tsv", FEW[0][:9], FEW[1][:9])
     classifier = FewShotClassifier(small_embedder())

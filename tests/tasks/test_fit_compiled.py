@@ -50,6 +50,7 @@ def test_without_a_seed_the_global_one_governs(encoder_directory):
     assert not same(trained_from(encoder_directory, 11), first)
 
 
+@slow_to_compile
 def test_a_seed_leaves_a_trained_head_alone(trained_directory):
     """A head that was loaded is trained on, not drawn anew."""
     classifier = kbs.TextClassifier.from_pretrained(trained_directory)

@@ -9,6 +9,7 @@ from keras_bert_suite.models import build_joint
 from keras_bert_suite.tasks import MultiTask, TokenClassifier, open_task
 from keras_bert_suite.training import BucketedDataset, MixedDataset
 from tests.support.layer_checks import numpy_of
+from tests.support.selection import slow_to_compile
 from tests.tasks.small import CONFIG, KEYWORDS, VOCABULARY, examples
 
 pytestmark = pytest.mark.per_backend
@@ -78,6 +79,7 @@ def test_saved_together_and_each_opens_alone(trained, tmp_path):
     assert len(alone.predict(texts)) == 2
 
 
+@slow_to_compile
 def test_same_texts_share_their_rows_and_others_take_turns():
     multi = new_tasks()
     given = data(24)

@@ -86,6 +86,7 @@ def test_what_is_saved_opens_in_transformers(pretrained, tmp_path):
     np.testing.assert_allclose(ours["next_sentence"], found.seq_relationship_logits.numpy(), atol=2e-5)
 
 
+@slow_to_compile
 def test_a_model_without_pairs_opens_as_a_masked_language_model(corpora, tmp_path):
     transformers = pytest.importorskip("transformers")
     pretrainer, _ = trained(corpora, kind="documents", pair_head=None, steps=3)
@@ -98,6 +99,7 @@ def test_a_model_without_pairs_opens_as_a_masked_language_model(corpora, tmp_pat
     assert kbs.MaskedLM.from_pretrained(tmp_path / "model").fill(["w1 [MASK]"])[0][0]
 
 
+@slow_to_compile
 def test_training_goes_on_from_a_checkpoint_with_its_heads(pretrained, corpora, tmp_path):
     pretrainer, _ = pretrained
     pretrainer.save_pretrained(tmp_path / "model")

@@ -8,6 +8,7 @@ import pytest
 from keras_bert_suite import DataError, TextClassifier
 from keras_bert_suite.reports import multi_label_scores, write_report
 from keras_bert_suite.tasks.problems import MultiLabel, Regression
+from tests.support.selection import slow_to_compile
 from tests.tasks.small import KEYWORDS, LABELS, examples, small_classifier
 
 pytestmark = pytest.mark.per_backend
@@ -75,6 +76,7 @@ def test_transformers_gives_the_same_probabilities(several, tmp_path):
     np.testing.assert_allclose(several.predict_probabilities(["stop my money"]), expected, atol=1e-6)
 
 
+@slow_to_compile
 def test_files_give_lists_or_parts(tmp_path):
     lines = [{"text": "cancel it", "label": ["cancel"]}, {"text": "money and parcel", "label": ["refund", "track"]}]
     (tmp_path / "lists.jsonl").write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
@@ -145,6 +147,7 @@ def test_thresholds_are_the_best_there_are():
     assert found[4] == 0.5
 
 
+@slow_to_compile
 def test_rare_labels_can_count_for_more():
     texts, labels = examples(24)
     classifier = new_classifier(labels=LABELS)

@@ -230,6 +230,7 @@ def test_spans_end_with_whole_characters():
 # Answers
 
 
+@slow_to_compile
 def test_each_epoch_has_the_official_scores_and_the_best_one_stays():
     train, dev = ([row for row in examples(count, seed) if row["answers"]] for count, seed in ((120, 0), (30, 1)))
     answerer = small_answerer()

@@ -7,6 +7,7 @@ import pytest
 from keras_bert_suite import TextClassifier
 from keras_bert_suite.errors import TrainingInterrupted
 from tests.support.layer_checks import numpy_of
+from tests.support.selection import slow_to_compile
 from tests.tasks.small import LABELS, examples, small_classifier
 
 TEXTS, ANSWERS = examples(24)
@@ -31,6 +32,7 @@ def fit(recipe, **options):
     return classifier, before, history.history
 
 
+@slow_to_compile
 def test_frozen_blocks_keep_their_weights_and_are_free_again():
     classifier, before, _ = fit({"frozen_blocks": 1})
     parts = changed(before, classifier)
@@ -55,8 +57,7 @@ def test_low_rank_updates_are_merged_and_saved(tmp_path):
 @pytest.mark.parametrize(
     "recipe",
     [
-        {"optimizer": "lamb", "schedule": "cosine"},
-        {"layer_decay": 0.8, "label_smoothing": 0.1},
+        {"optimizer": "lamb", "schedule": "cosine", "layer_decay": 0.8, "label_smoothing": 0.1},
         {"accumulation_steps": 3, "ema_momentum": 0.9},
         {"gradual_unfreezing": True},
         {"r_drop": 1.0},
@@ -70,6 +71,7 @@ def test_every_recipe_trains(recipe):
     assert "classifier" in changed(before, classifier)
 
 
+@slow_to_compile
 def test_training_stops_without_progress_and_keeps_the_best():
     classifier, _, history = fit({"patience": 1, "learning_rate": 1e-7}, validation_data=(TEXTS, ANSWERS), epochs=9)
     assert len(history["loss"]) < 9
@@ -92,6 +94,7 @@ class Stop(keras.callbacks.Callback):
         raise RuntimeError("killed")
 
 
+@slow_to_compile
 def test_an_interrupted_fit_goes_on_to_the_same_weights(tmp_path):
     whole, _, expected = fit({}, epochs=3, directory=tmp_path / "whole")
     with pytest.raises(RuntimeError, match="killed"):
@@ -108,6 +111,7 @@ def test_a_resumable_fit_needs_a_seed(tmp_path):
     assert issubclass(TrainingInterrupted, RuntimeError)
 
 
+@slow_to_compile
 def test_a_report_has_the_scores_and_the_surest_mistakes(tmp_path):
     classifier, _, history = fit({})
     report = classifier.report(TEXTS, ANSWERS, history=history)

@@ -18,7 +18,7 @@ from keras_bert_suite.tasks.tagging_inputs import place_words, read_tagged_input
 from keras_bert_suite.tasks.token_classifier import TokenClassifier
 from keras_bert_suite.training import Recipe
 from tests.support.families import make_inputs, make_model, torch, transformers
-from tests.support.selection import rarely_all
+from tests.support.selection import rarely_all, slow_to_compile
 from tests.tasks.small import CONFIG, FILLER, VOCABULARY
 
 WORDS = [*VOCABULARY, *dict.fromkeys(["ada", "grace", "new", "york", "sings"])]
@@ -265,6 +265,7 @@ def test_tags_that_break_their_scheme_are_named_and_taken(tmp_path, caplog):
     assert tagger.labels == ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]
 
 
+@slow_to_compile
 def test_plain_tags_are_learnt_as_they_are():
     tagger = small_tagger()
     tagger.compile(learning_rate=5e-3)
