@@ -250,8 +250,8 @@ def problem_of(examples):
         return MultiLabel
     if labels and all(map(_is_fraction, labels)):
         raise DataError(
-            f'the labels look like numbers, not names. Received: {labels[0]!r}. Pass problem_type="regression" to '
-            'predict numbers, or problem_type="single_label_classification".',
+            f'the labels look like numbers, not names. Received: {labels[0]!r}. Choose the problem type "regression" '
+            'to predict numbers, or "single_label_classification".',
             examples.path,
         )
     return SingleLabel
