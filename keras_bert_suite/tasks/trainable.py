@@ -140,7 +140,7 @@ class TrainableTask(Exportable):
                 tasks with one label an example.
             packing: bool, or `"auto"`. Whether several texts share a row, kept
                 apart by the attention mask, or batches are of texts of like
-                length. Defaults to what is faster on the running backend and device.
+                length. Defaults to what suits the backend, the device and the lengths.
             directory: optional path. Where the state of the training is kept:
                 when the process is killed, the same call goes on from there, to
                 the very weights that it would have come to. Needs a seed.

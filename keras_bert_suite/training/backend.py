@@ -40,8 +40,8 @@ def packs_by_default(lengths=None):
 
     So on accelerators, and on PyTorch's CPU where two texts or more fit a row:
     a few large products cost less than many small ones, and random batches
-    teach more. Sentences of SST-2 took 0.81 of the processor time there,
-    questions of Banking77 0.65; pairs of MRPC about as much.
+    seem to teach more. Sentences of SST-2 took 0.81 of the processor time
+    there, questions of Banking77 0.65; pairs of MRPC about as much.
 
     Args:
         lengths: optional int array `(N,)`. Tokens of each text.
