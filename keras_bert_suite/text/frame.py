@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from keras_bert_suite.errors import check_positive_int
 from keras_bert_suite.text import pipeline
 from keras_bert_suite.text.ragged import Ragged, row_positions
 
@@ -73,6 +74,25 @@ class Frame:
     def size(self, pair):
         """Special tokens that one row gets."""
         return sum(map(len, self.pair if pair else self.single))
+
+    def room(self, subject, max_length, pair):
+        """Return the tokens of text that a row of `max_length` has room for, at least 0.
+
+        Args:
+            subject: str, which begins messages.
+            max_length: int. Tokens a row may have, special ones included.
+            pair: bool. Whether the row has two texts.
+        Raises:
+            ValueError: if `max_length` is no positive int, or below `size(pair)`.
+        """
+        check_positive_int(subject, max_length=max_length)
+        room = max_length - self.size(pair)
+        if room < 0:
+            raise ValueError(
+                f"{subject}: max_length must hold the {self.size(pair)} special tokens of a "
+                f"{'pair' if pair else 'text'}. Received: max_length={max_length}. Use at least {self.size(pair) + 1}."
+            )
+        return room
 
     def build(self, sides, kept, pad_token_id):
         """Put the ids of one or two sides into this frame.

@@ -9,7 +9,7 @@ tokenizer is built.
 
 import re
 
-from keras_bert_suite.errors import check_positive_int, require
+from keras_bert_suite.errors import require
 from keras_bert_suite.text.engines import probe_texts
 from keras_bert_suite.text.in_graph_parts import (
     LETTERS,
@@ -50,12 +50,7 @@ def build_in_graph_tokenizer(tokenizer, max_length):
         ImportError: if TensorFlow or tensorflow-text is not installed.
         ValueError: if the tokenizer has a part that this form cannot follow exactly; the part is named.
     """
-    check_positive_int("build_in_graph_tokenizer", max_length=max_length)
-    if max_length < tokenizer.frame.size(pair=True):
-        raise ValueError(
-            f"build_in_graph_tokenizer: max_length must hold the {tokenizer.frame.size(pair=True)} special tokens "
-            f"of a pair. Received: max_length={max_length}. Use a larger one."
-        )
+    tokenizer.frame.room("build_in_graph_tokenizer", max_length, pair=True)
     check_exact_form("build_in_graph_tokenizer", tokenizer.in_graph_obstacle)
     tf = require("tensorflow", "a tokenizer in the graph")
     with tf.init_scope():
@@ -114,7 +109,7 @@ def _check_agreement(tokenizer, module, max_length):
         if ours[name].shape != expected.shape or not (ours[name].numpy() == expected).all():
             raise ValueError(
                 f"build_in_graph_tokenizer: {name} differ from the host tokenizer's on a probe text. "
-                "Export without string input, and report this tokenizer."
+                "Tokenize with the host tokenizer, give the model ids, and report this tokenizer."
             )
 
 

@@ -53,19 +53,20 @@ def build_in_graph_offsets(tokenizer):
         ImportError: if TensorFlow or tensorflow-text is not installed.
         ValueError: if the tokenizer has a part that this form cannot follow exactly; the part is named.
     """
-    subject = "build_in_graph_offsets"
-    check_exact_form(subject, tokenizer.in_graph_obstacle)
-    greedy = [token["content"] for token in tokenizer.added_tokens if token["lstrip"] or token["rstrip"]]
-    if greedy:
-        raise ValueError(
-            f"{subject}: added tokens must not take spaces beside them into their offsets. Received: {greedy[0]!r} "
-            "with lstrip or rstrip. Export without string input, and tokenize with the host tokenizer."
-        )
+    check_exact_form("build_in_graph_offsets", tokenizer.in_graph_obstacle or _obstacle(tokenizer))
     tf = require("tensorflow", "a tokenizer in the graph")
     with tf.init_scope():
         encode = _build_encode(tf, tokenizer)
         _check_agreement(tf, tokenizer, encode)
     return encode
+
+
+def _obstacle(tokenizer):
+    """What the graph form of ids can follow and this one cannot, or None."""
+    for token in tokenizer.added_tokens:
+        if token["lstrip"] or token["rstrip"]:
+            return f"the added token {token['content']!r} with lstrip or rstrip, whose offsets hold spaces"
+    return None
 
 
 def _check_agreement(tf, tokenizer, encode):
@@ -78,7 +79,7 @@ def _check_agreement(tf, tokenizer, encode):
         if not np.array_equal(found, expected):
             raise ValueError(
                 "build_in_graph_offsets: pieces differ from the host tokenizer's on a probe text. "
-                "Export without string input, and report this tokenizer."
+                "Tokenize with the host tokenizer, give the model ids, and report this tokenizer."
             )
 
 

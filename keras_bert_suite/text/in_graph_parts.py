@@ -44,7 +44,7 @@ def check_exact_form(subject, obstacle):
         raise ValueError(
             f"{subject}: the graph form must equal the host's on every text. "
             f"Received: {obstacle}. "
-            "Export without string input, and tokenize with the host tokenizer."
+            "Tokenize with the host tokenizer, and give the model ids."
         )
 
 

@@ -12,7 +12,7 @@ import itertools
 
 import numpy as np
 
-from keras_bert_suite.errors import check_positive_int, require
+from keras_bert_suite.errors import require
 from keras_bert_suite.text.code_points import PAGE, SELF, SURROGATES, bert_table
 from keras_bert_suite.text.engines import probe_texts
 from keras_bert_suite.text.in_graph_parts import Side, check_exact_form, table_options
@@ -53,13 +53,7 @@ def build_onnx_tokenizer(tokenizer, max_length, pair=False, prompt=""):
         ValueError: if the tokenizer has a part that this form cannot follow exactly; the part is named.
     """
     subject = "build_onnx_tokenizer"
-    check_positive_int(subject, max_length=max_length)
-    size = tokenizer.frame.size(pair)
-    if max_length < size:
-        raise ValueError(
-            f"{subject}: max_length must hold the {size} special tokens of a row. "
-            f"Received: max_length={max_length}. Use a larger one."
-        )
+    room = tokenizer.frame.room(subject, max_length, pair)
     check_exact_form(subject, tokenizer.in_graph_obstacle or _obstacle(tokenizer))
     onnx = require("onnx", "a tokenizer in ONNX")
     helper, kinds = onnx.helper, onnx.TensorProto
@@ -73,7 +67,7 @@ def build_onnx_tokenizer(tokenizer, max_length, pair=False, prompt=""):
         Side(ids, *(graph("Reshape", graph("Slice", each, *column), rows, allowzero=1) for each in (starts, lengths)))
         for column in columns  # Reshape fails where one is shorter
     ]
-    lengths = _longest_first(graph, [side.lengths for side in sides], max_length - size)
+    lengths = _longest_first(graph, [side.lengths for side in sides], room)
     sides = [side._replace(lengths=kept) for side, kept in zip(sides, lengths, strict=True)]
     outputs = _frame_rows(graph, tokenizer.frame, sides, tokenizer.pad_token_id)
     for name, value in outputs.items():

@@ -308,16 +308,7 @@ class Tokenizer:
         """Tokens left for text once the special tokens are in, or None without limit."""
         if truncation is not None:
             check_choice(type(self).__name__, "truncation", truncation, (*STRATEGIES, None))
-        if max_length is None:
-            return None
-        check_positive_int(type(self).__name__, max_length=max_length)
-        size = self.frame.size(pair)
-        if max_length < size:
-            raise ValueError(
-                f"{type(self).__name__}: max_length must hold the {size} special tokens of a "
-                f"{'pair' if pair else 'text'}. Received: max_length={max_length}. Use at least {size + 1}."
-            )
-        return max_length - size
+        return None if max_length is None else self.frame.room(type(self).__name__, max_length, pair)
 
     def encode_with_offsets(self, texts):
         """Encode texts alone, without special tokens, and say where each token stands.
