@@ -26,6 +26,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from first_batches import FirstBatches
 from turns import machine
 
 from keras_bert_suite import EncoderConfig, load_tokenizer
@@ -34,6 +35,7 @@ from keras_bert_suite.models import build_encoder, build_packed, build_text_clas
 from keras_bert_suite.training import BucketedDataset, build_optimizer
 from keras_bert_suite.training.backend import compiles_per_shape
 from keras_bert_suite.training.packed_dataset import PackedDataset
+from keras_bert_suite.training.tf_batches import readable
 
 DATA = Path(__file__).resolve().parents[1] / "examples" / "data"
 MAX_LENGTH = 128
@@ -59,8 +61,8 @@ def compiled(model):
     return model
 
 
-def contenders(encoded, batch_size):
-    """Return dict from name to a model and its data set, which gives the same batches in every epoch."""
+def contenders(encoded, batch_size, steps):
+    """Return dict from name to a model and its data set, the first `steps` batches of an epoch."""
     config = EncoderConfig(num_layers=6, hidden_dim=384, num_heads=12, intermediate_dim=1536)
     model = build_text_classifier(build_encoder(config), NUM_LABELS)
     targets = np.random.default_rng(0).integers(0, NUM_LABELS, len(encoded))
@@ -69,15 +71,16 @@ def contenders(encoded, batch_size):
     return {
         name: (
             compiled(models.get(name) or build_text_classifier(build_encoder(config), NUM_LABELS)),
-            kind(encoded, targets, batch_size, MAX_LENGTH).starting_at(0),
+            FirstBatches(kind(encoded, targets, batch_size, MAX_LENGTH), steps),
         )
         for name, kind in kinds.items()
     }
 
 
-def seconds_of(model, dataset, steps):
+def seconds_of(model, dataset):
+    batches = readable(dataset)
     started = time.perf_counter()
-    model.fit(dataset, steps_per_epoch=steps, shuffle=False, verbose=0)
+    model.fit(batches, shuffle=False, verbose=0)
     return time.perf_counter() - started
 
 
@@ -96,21 +99,20 @@ def main():
     random.Random(0).shuffle(texts)
     encoded = load_tokenizer(arguments.model).encode(texts, max_length=MAX_LENGTH)
 
-    ways = contenders(encoded, arguments.batch_size)
-    steps = min(arguments.steps, -(-len(encoded) // arguments.batch_size))
+    ways = contenders(encoded, arguments.batch_size, arguments.steps)
     examples, padding = {}, {}
     for name, (_, dataset) in ways.items():
-        batches = [dataset[index] for index in range(steps)]
+        batches = [dataset[index] for index in range(dataset.num_batches)]
         examples[name] = sum(float(weights.sum()) for _, _, weights in batches)
         tokens = sum(
             int((inputs.get("sequence_ids", inputs.get("padding_mask")) > 0).sum()) for inputs, _, _ in batches
         )
         padding[name] = 1 - tokens / sum(inputs["token_ids"].size for inputs, _, _ in batches)
-    first = {name: seconds_of(*way, steps) for name, way in ways.items()}
+    first = {name: seconds_of(*way) for name, way in ways.items()}
     seconds = {name: [] for name in ways}
     for turn in range(arguments.rounds):
         for name in list(ways)[:: 1 if turn % 2 == 0 else -1]:
-            seconds[name].append(seconds_of(*ways[name], steps))
+            seconds[name].append(seconds_of(*ways[name]))
     speeds = {name: [examples[name] / time for time in times] for name, times in seconds.items()}
     rows = [
         {
@@ -127,7 +129,7 @@ def main():
         "machine": machine(2),
         "backend": keras.backend.backend(),
         "examples": len(encoded),
-        "steps": steps,
+        "steps": ways[REFERENCE][1].num_batches,
         "tokens": {"mean": float(encoded.lengths.mean()), "longest": int(encoded.lengths.max())},
         "rows": rows,
     }
@@ -136,7 +138,7 @@ def main():
         return 0
     print(report["machine"])
     print(
-        f"{report['backend']}: {steps} batches of {arguments.batch_size} examples, "
+        f"{report['backend']}: {report['steps']} batches of {arguments.batch_size} examples, "
         f"{encoded.lengths.mean():.0f} tokens on average"
     )
     print(f"\n{'':12}{'examples/s':>12}{'x padded':>10}{'padding':>10}{'first turn':>14}")

@@ -32,17 +32,17 @@ from keras_bert_suite.text import load_tokenizer
 
 
 def prepare_ours(corpus, config, batch_size, steps, dtype):
+    from first_batches import FirstBatches
+
     from keras_bert_suite.tasks.pretrainer import Pretrainer
+    from keras_bert_suite.training.tf_batches import readable
 
     tokenizer = load_tokenizer(corpus)
     pretrainer = Pretrainer.from_config(config, tokenizer, pair_head="next_sentence", dtype=dtype, seed=0)
     pretrainer._compile_model(pretrainer.model, 1000)
     dataset = _dataset(corpus, batch_size)
-
-    def run():
-        pretrainer.model.fit(dataset.starting_at(0), steps_per_epoch=steps, shuffle=False, verbose=0)
-
-    return run, _tokens(dataset, steps)
+    batches = readable(FirstBatches(dataset, steps))
+    return lambda: pretrainer.model.fit(batches, shuffle=False, verbose=0), _tokens(dataset, steps)
 
 
 def prepare_transformers(corpus, config, batch_size, steps, dtype):

@@ -29,6 +29,7 @@ from keras_bert_suite.training.pretraining_dataset import PretrainingDataset, ch
 from keras_bert_suite.training.pretraining_losses import MaskedLMLoss, ReplacedTokenAccuracy, ReplacedTokenLoss
 from keras_bert_suite.training.pretraining_speed import PretrainingSpeed, measured_peak_flops
 from keras_bert_suite.training.staged_dataset import StagedDataset
+from keras_bert_suite.training.tf_batches import readable
 
 __all__ = ["Pretrainer"]
 
@@ -536,7 +537,7 @@ class Pretrainer(TrainableTask):
             weighted_metrics=self._metrics(scorer, more=True),
             jit_compile="auto" if compiles_per_shape() else False,
         )
-        found = scorer.evaluate(dataset, verbose=int(progress), return_dict=True)
+        found = scorer.evaluate(readable(dataset), verbose=int(progress), return_dict=True)
         loss = found["masked_lm_cross_entropy"]
         scores = {
             "masked_lm_loss": loss,

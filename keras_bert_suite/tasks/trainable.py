@@ -25,6 +25,7 @@ from keras_bert_suite.training import (
 )
 from keras_bert_suite.training.backend import compiles_per_shape, dropout_under, packs_by_default
 from keras_bert_suite.training.dataset import TextDataset
+from keras_bert_suite.training.tf_batches import EpochsOf, readable
 
 __all__ = ["TrainableTask"]
 
@@ -257,14 +258,18 @@ class TrainableTask(Exportable):
                     layer.trainable = True
             self._compile_model(model, num_batches and num_batches * epochs)
             arguments = {
-                "validation_data": validation_data,
+                "validation_data": readable(validation_data),
                 "epochs": epochs,
                 "callbacks": callbacks,
                 "verbose": verbose,
                 **options,
             }
             if directory is None:
-                history = model.fit(x, y, batch_size=batch_size, **arguments)
+                whole = options.get("shuffle") is False and options.get("steps_per_epoch") is None
+                batches = readable(x) if whole else x
+                if batches is not x:
+                    callbacks.append(EpochsOf(x))
+                history = model.fit(batches, y, batch_size=batch_size, **arguments)
             else:
                 arguments.pop("shuffle", None)  # the data set's own order is what can be resumed
                 arguments["settings"] = {"recipe": self.recipe.to_dict(), "seed": seed}

@@ -8,9 +8,9 @@ import keras
 
 from keras_bert_suite.errors import check_positive_int
 from keras_bert_suite.training.interruption import noted_signals
-from keras_bert_suite.training.one_epoch import OneEpoch
 from keras_bert_suite.training.one_training import OneTraining
 from keras_bert_suite.training.run_identity import check_run, describe_run
+from keras_bert_suite.training.tf_batches import as_fit_reads, as_tf_dataset, first_batches
 from keras_bert_suite.training.training_state import check_variables, find_state, named_variables
 
 __all__ = ["fit_resumable"]
@@ -105,7 +105,7 @@ def fit_resumable(
     _check_arguments(model, dataset, epochs, keep, save_every_steps, fit_options)
     directory = Path(directory)
     first_epoch = dataset.starting_at(0, 0)
-    examples = [first_epoch[index] for index in range(min(2, first_epoch.num_batches))]
+    examples = first_batches(first_epoch)
     _build(model, examples[0])
     identity = describe_run(model, dataset, callbacks, epochs, settings)
     with noted_signals() as noted, _values_kept(model.optimizer) as put_back:
@@ -157,7 +157,7 @@ def _build(model, batch):
         scope = model.distribute_strategy.scope()
     with scope:
         # What `fit` does on the other backends; on TensorFlow it waits for the first step. There is no public way.
-        model._symbolic_build(data_batch=batch if isinstance(batch, (tuple, dict)) else (batch,))
+        model._symbolic_build(data_batch=as_fit_reads(batch))
 
 
 @contextlib.contextmanager
@@ -202,12 +202,10 @@ def _train_epoch(model, dataset, training, examples, validation_data, fit_option
         return
     left = dataset.starting_at(epoch, training.step)
     training.epoch_steps = training.step + left.num_batches
-    batches = OneEpoch(left, examples, can_add=model.steps_per_execution == 1)
     model.fit(
-        batches,
+        as_tf_dataset(left, examples) if keras.backend.backend() == "tensorflow" else left,
         initial_epoch=epoch,
         epochs=epoch + 1,
-        steps_per_epoch=batches.steps_per_epoch,
         shuffle=False,  # Each epoch has its order from the data set.
         validation_data=validation_data,
         callbacks=training,

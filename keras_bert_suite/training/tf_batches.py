@@ -1,0 +1,84 @@
+"""Batches in the form in which `fit` on TensorFlow reads them best."""
+
+import keras
+import numpy as np
+
+__all__ = ["EpochsOf", "as_fit_reads", "as_tf_dataset", "first_batches", "readable"]
+
+AHEAD = 2  # batches that are made while another is trained
+
+
+def as_tf_dataset(batches, examples=None):
+    """Return batches as a `tf.data.Dataset` whose shapes and options are not left to `fit`.
+
+    `fit` makes such a data set of any `PyDataset`, but lets tf.data tune its
+    buffers in a thread that wakes after 10 ms, 20 ms and so on: at the end of
+    the data set, or when training is given up, everything waits until it wakes
+    next, up to as long again as the training ran. And `fit` takes what the
+    first two batches have in common for the shape of all, so that the program
+    it compiles would depend on where a training goes on.
+
+    Args:
+        batches: `keras.utils.PyDataset` of arrays, in tuples and dicts. For
+            several epochs, pass `EpochsOf` to `fit` too.
+        examples: optional list of batches. What their shapes have in common,
+            the first axis aside, all batches must have. Defaults to the first two.
+    Raises:
+        ImportError: if TensorFlow is not installed.
+    """
+    import tensorflow as tf
+
+    def signature_of(*arrays):
+        arrays = list(map(np.asarray, arrays))
+        sizes = map(set, zip(*(array.shape[1:] for array in arrays), strict=True))
+        return tf.TensorSpec((None, *(size.pop() if len(size) == 1 else None for size in sizes)), arrays[0].dtype)
+
+    def generate():
+        for index in range(batches.num_batches):
+            yield as_fit_reads(batches[index])
+
+    if examples is None:
+        examples = first_batches(batches)
+    signature = keras.tree.map_structure(signature_of, *map(as_fit_reads, examples))
+    dataset = tf.data.Dataset.from_generator(generate, output_signature=signature)
+    dataset = dataset.apply(tf.data.experimental.assert_cardinality(batches.num_batches)).prefetch(AHEAD)
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return dataset.with_options(options)
+
+
+def readable(data):
+    """Return `data` in the form in which `fit` and `evaluate` read it best.
+
+    On TensorFlow that is `as_tf_dataset` of a `PyDataset`, unless this has an
+    end nobody knows or threads of its own; everything else stays as it is.
+    """
+    if keras.backend.backend() != "tensorflow" or not isinstance(data, keras.utils.PyDataset):
+        return data
+    return data if data.workers > 1 or data.num_batches is None else as_tf_dataset(data)
+
+
+class EpochsOf(keras.callbacks.Callback):
+    """Tells a data set of the end of each epoch as `fit` does where it reads it itself: also before the first."""
+
+    def __init__(self, dataset):
+        super().__init__()
+        self._dataset = dataset
+
+    def on_train_begin(self, logs=None):
+        self._dataset.on_epoch_end()
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._dataset.on_epoch_end()
+
+
+def first_batches(batches):
+    """Return the first two batches of a `PyDataset`, or the only one."""
+    return [batches[index] for index in range(min(2, batches.num_batches))]
+
+
+def as_fit_reads(batch):
+    """Return a batch as the tuple, or the dict, that `fit` makes of it."""
+    if isinstance(batch, (tuple, dict)):
+        return batch
+    return tuple(batch) if isinstance(batch, list) else (batch,)

@@ -1,0 +1,90 @@
+"""Batches for TensorFlow: the shapes that were asked for, in order, and no tuner that has to be waited for."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_bert_suite.training.tf_batches import EpochsOf, as_tf_dataset, readable
+
+pytestmark = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="TensorFlow alone reads them")
+
+
+class Batches(keras.utils.PyDataset):
+    def __init__(self, batches):
+        super().__init__()
+        self.batches = batches
+
+    def __len__(self):
+        return len(self.batches)
+
+    def __getitem__(self, index):
+        return self.batches[index]
+
+
+def batch_of(rows, length):
+    return {"token_ids": np.full((rows, length), rows, "int32")}, np.ones(rows), np.ones(rows, "float32")
+
+
+def shapes_of(dataset):
+    inputs, targets, _ = dataset.element_spec
+    return inputs["token_ids"].shape.as_list(), targets.shape.as_list()
+
+
+def test_shapes_are_what_the_examples_have_in_common():
+    batches = Batches([batch_of(4, 7), batch_of(4, 5), batch_of(1, 3)])
+    assert shapes_of(as_tf_dataset(batches, [batch_of(4, 7), batch_of(4, 5)])) == ([None, None], [None])
+    assert shapes_of(as_tf_dataset(batches, [batch_of(4, 7)])) == ([None, 7], [None])
+
+
+def test_every_batch_comes_once_and_in_order():
+    batches = Batches([batch_of(rows, 8) for rows in (4, 4, 1)])
+    dataset = as_tf_dataset(batches, [batches[0], batches[1]])
+    assert int(dataset.cardinality()) == 3
+    for _ in range(2):
+        found = list(dataset.as_numpy_iterator())
+        for (inputs, *rest), (expected, *others) in zip(found, batches.batches, strict=True):
+            np.testing.assert_array_equal(inputs["token_ids"], expected["token_ids"])
+            for one, other in zip(rest, others, strict=True):
+                np.testing.assert_array_equal(one, other)
+                assert one.dtype == other.dtype
+
+
+@pytest.mark.parametrize("kind", [list, lambda batch: batch[0]["token_ids"], lambda batch: batch[0]])
+def test_other_forms_of_a_batch_are_read_as_fit_reads_them(kind):
+    batches = Batches([kind(batch_of(2, 3))])
+    (found,) = as_tf_dataset(batches, [batches[0]])
+    inputs = found[0] if isinstance(found, tuple) else found
+    values = inputs["token_ids"] if isinstance(inputs, dict) else inputs
+    np.testing.assert_array_equal(values, np.full((2, 3), 2))
+
+
+def test_no_thread_tunes_buffers():
+    """Its end takes as long again as the training that was given up: up to a minute after SIGTERM."""
+    batches = Batches([batch_of(1, 1)])
+    assert as_tf_dataset(batches, [batches[0]]).options().autotune.enabled is False
+
+
+def test_what_fit_reads_as_well_by_itself_is_left_to_it():
+    threads = Batches([batch_of(1, 1)])
+    threads.workers = 2
+    for data in (None, batch_of(1, 1), threads):
+        assert readable(data) is data
+    assert readable(Batches([batch_of(1, 1)])).options().autotune.enabled is False
+
+
+def test_epochs_end_as_often_as_where_fit_reads_the_batches_itself():
+    class Counting(Batches):
+        ended = 0
+
+        def on_epoch_end(self):
+            self.ended += 1
+
+    model = keras.Sequential([keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    counts = []
+    for read in (lambda data: (data, []), lambda data: (readable(data), [EpochsOf(data)])):
+        batches = Counting([(np.ones((2, 3)), np.ones((2, 1))) for _ in range(3)])
+        data, callbacks = read(batches)
+        model.fit(data, epochs=2, verbose=0, shuffle=False, callbacks=callbacks)
+        counts.append(batches.ended)
+    assert counts == [3, 3]
