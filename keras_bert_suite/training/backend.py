@@ -38,15 +38,14 @@ def compiles_per_shape():
 def packs_by_default(lengths=None):
     """Return whether to train on rows of several random texts rather than on batches of texts of like length.
 
-    So on accelerators, and on PyTorch's CPU where two texts or more fit a row:
-    a few large products cost less than many small ones, and random batches
-    seem to teach more. Sentences of SST-2 took 0.81 of the processor time
-    there, questions of Banking77 0.65; pairs of MRPC about as much.
+    So on accelerators, and on a CPU where two texts or more fit a row: a few
+    large products cost less than many small ones, one shape is compiled sooner
+    than many, and random batches seem to teach more (docs/adr/0015).
 
     Args:
         lengths: optional int array `(N,)`. Tokens of each text.
     """
-    if keras.backend.backend() != "torch" or has_accelerator() or lengths is None or not len(lengths):
+    if has_accelerator() or lengths is None or not len(lengths):
         return has_accelerator()
     return bool(lengths.max() <= ROW_LENGTH and lengths.mean() <= ROW_LENGTH / 2)
 

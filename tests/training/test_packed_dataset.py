@@ -7,6 +7,7 @@ import pytest
 from keras_bert_suite import EncoderConfig, WordPieceTokenizer
 from keras_bert_suite.models import build_encoder, build_packed, build_text_classifier
 from keras_bert_suite.training import BucketedDataset
+from keras_bert_suite.training.backend import has_accelerator, packs_by_default
 from keras_bert_suite.training.packed_dataset import PackedDataset
 
 WORDS = [f"w{number}" for number in range(60)]
@@ -183,3 +184,12 @@ def test_fit_reaches_the_weights_that_it_reaches_without_packing():
 def test_a_text_longer_than_max_length():
     with pytest.raises(ValueError, match="no text may be longer than max_length.*a text of 24 tokens, max_length=10"):
         PackedDataset(encoded_of([24]), np.zeros(1), 2, 10)
+
+
+@pytest.mark.skipif(has_accelerator(), reason="an accelerator packs whatever can be")
+@pytest.mark.parametrize(
+    ("lengths", "packed"),
+    [([20, 30, 128], True), ([64, 64], True), ([65, 64], False), ([10, 10, 129], False), ([], False), (None, False)],
+)
+def test_a_processor_packs_short_texts_by_default(lengths, packed):
+    assert packs_by_default(None if lengths is None else np.array(lengths, int)) is packed
