@@ -51,7 +51,7 @@ def fit_resumable(
 
     Args:
         model: compiled `keras.Model`.
-        dataset: `keras.utils.PyDataset` with `starting_at(epoch, step)`: a
+        dataset: `keras.utils.PyDataset` of arrays with `starting_at(epoch, step)`: a
             `PyDataset` of the batches of that epoch from that one on, both
             counted from 0, which depend on nothing else. Optionally with
             `fingerprint()`: a JSON value, different for different data.
