@@ -59,7 +59,7 @@ def readable(data):
 
 
 class EpochsOf(keras.callbacks.Callback):
-    """Tells a data set of the end of each epoch as `fit` does where it reads it itself: also before the first."""
+    """Tells a data set where epochs begin and end, as `fit` does that reads it itself: one ends before the first."""
 
     def __init__(self, dataset):
         super().__init__()
@@ -67,6 +67,9 @@ class EpochsOf(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         self._dataset.on_epoch_end()
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._dataset.on_epoch_begin()
 
     def on_epoch_end(self, epoch, logs=None):
         self._dataset.on_epoch_end()

@@ -72,9 +72,12 @@ def test_what_fit_reads_as_well_by_itself_is_left_to_it():
     assert readable(Batches([batch_of(1, 1)])).options().autotune.enabled is False
 
 
-def test_epochs_end_as_often_as_where_fit_reads_the_batches_itself():
+def test_epochs_begin_and_end_as_where_fit_reads_the_batches_itself():
     class Counting(Batches):
-        ended = 0
+        began = ended = 0
+
+        def on_epoch_begin(self):
+            self.began += 1
 
         def on_epoch_end(self):
             self.ended += 1
@@ -86,5 +89,5 @@ def test_epochs_end_as_often_as_where_fit_reads_the_batches_itself():
         batches = Counting([(np.ones((2, 3)), np.ones((2, 1))) for _ in range(3)])
         data, callbacks = read(batches)
         model.fit(data, epochs=2, verbose=0, shuffle=False, callbacks=callbacks)
-        counts.append(batches.ended)
-    assert counts == [3, 3]
+        counts.append((batches.began, batches.ended))
+    assert counts == [(2, 3), (2, 3)]
