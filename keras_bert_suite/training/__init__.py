@@ -33,6 +33,7 @@ from keras_bert_suite.training.resume import fit_resumable
 from keras_bert_suite.training.schedules import LinearWarmupDecay, build_schedule
 from keras_bert_suite.training.span_loss import SpanAccuracy, SpanLoss
 from keras_bert_suite.training.staged_dataset import StagedDataset
+from keras_bert_suite.training.tf_batches import EpochsOf, as_tf_dataset
 
 __all__ = [
     "AdamW",
@@ -46,6 +47,7 @@ __all__ = [
     "CosinePearson",
     "CosineSimilarityLoss",
     "EarlyStopping",
+    "EpochsOf",
     "FeatureDataset",
     "GradualUnfreezing",
     "GroupedDataset",
@@ -74,6 +76,7 @@ __all__ = [
     "TokenTargets",
     "TripletLoss",
     "add_lora",
+    "as_tf_dataset",
     "build_optimizer",
     "build_schedule",
     "crf_targets",

@@ -59,7 +59,11 @@ def readable(data):
 
 
 class EpochsOf(keras.callbacks.Callback):
-    """Tells a data set where epochs begin and end, as `fit` does that reads it itself: one ends before the first."""
+    """Tells a data set where epochs begin and end, as `fit` does that reads it itself: one ends before the first.
+
+    Args:
+        dataset: `keras.utils.PyDataset`, of which `fit` reads `as_tf_dataset`.
+    """
 
     def __init__(self, dataset):
         super().__init__()
