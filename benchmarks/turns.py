@@ -189,6 +189,5 @@ def versions():
 
 
 def say(message):
-    """Print progress where it does not mix with results."""
-    if sys.stderr.isatty():
-        print(message, file=sys.stderr, flush=True)
+    """Print progress, apart from results."""
+    print(message, file=sys.stderr, flush=True)
