@@ -35,6 +35,6 @@ def test_it_becomes_what_it_becomes_on_one_device(found, name):
     alone, *spread = found[name]
     for others in spread:
         assert others["replicas"] == 2
-        # Keras means the losses of batches by their rows, and a row may be part of two shares.
-        np.testing.assert_allclose(others["loss"], alone["loss"], rtol=0.02)
+        # Keras means the losses of batches by their rows: shares have empty ones, and a row may be part of two.
+        np.testing.assert_allclose(others["loss"], alone["loss"], rtol=0.05)
         np.testing.assert_allclose(others["vectors"], alone["vectors"], rtol=0, atol=1e-3)
