@@ -53,20 +53,13 @@ def build_tagging(task, max_length):
         windows = encode(text)
         (logits,) = in_chunks(logits_of, windows.inputs, (tf.TensorSpec((None, None, num_labels), tf.float32),))
         words = find_words(windows.pieces)
-        placed = words.pieces >= 0
-        places = tf.gather(windows.best_places(), tf.boolean_mask(words.pieces, placed))
+        places = tf.gather(windows.best_places(), words.pieces)
         emissions = tf.gather(tf.reshape(logits, [-1, num_labels]), places)
         if field is None:
             best = tf.argmax(emissions, axis=-1)
             certainty = tf.reduce_max(tf.nn.softmax(emissions), axis=-1)
         else:
-            counted = tf.concat([[0], tf.cumsum(tf.cast(placed, tf.int64))], axis=0)
-            best, certainty = decode_in_graph(emissions, tf.gather(counted, words.splits), field)
-        # A word of which normalisation leaves nothing is outside of all spans.
-        places = tf.where(placed)
-        count = tf.shape(placed, tf.int64)
-        best = tf.tensor_scatter_nd_update(tf.fill(count, tf.constant(num_labels, tf.int64)), places, best)
-        certainty = tf.tensor_scatter_nd_update(tf.ones(count), places, certainty)
+            best, certainty = decode_in_graph(emissions, words.splits, field)
         return spans_of(windows.pieces.code_points, words, best, certainty)
 
     module = tf.Module(name="token_classifier")
@@ -77,7 +70,7 @@ def build_tagging(task, max_length):
 
 def _build_spans(labels):
     """Return a function from words and the numbers of their tags to the outputs of a signature."""
-    prefixes, kinds = zip(*map(split_tag, [*labels, OUTSIDE]), strict=True)
+    prefixes, kinds = zip(*map(split_tag, labels), strict=True)
     names = sorted(set(kinds))
     numbers = [names.index(kind) for kind in kinds]
 

@@ -18,7 +18,7 @@ class InGraphWords(NamedTuple):
     Args:
         splits: int64 `(B + 1,)`. Text `i` has the words from `splits[i]` to `splits[i + 1]`.
         starts, ends: int64 `(W,)`. First and last-plus-one character of each word in its text.
-        pieces: int64 `(W,)`. The first of all tokens of all texts that each has a part of, or -1.
+        pieces: int64 `(W,)`. The first of all tokens of all texts that each has a part of.
     """
 
     splits: Any
@@ -30,17 +30,18 @@ class InGraphWords(NamedTuple):
 def build_words():
     """Return a function from `Pieces` to `InGraphWords`, to be called where a graph is traced.
 
-    Words are those that `data.find_words` finds; where a token reaches over
-    several of them, these are one word.
+    Words are those that `data.find_words` finds and that have a part of a token;
+    where a token reaches over several of them, these are one word.
     """
     kinds_of = build_paged_lookup(tf, character_kinds())
 
     def words(found):
         joined, bases = join_texts(found.code_points)
         starts, ends = _find_words(kinds_of(joined))
-        text = search(tf, bases, starts, side="right") - 1
         pieces = _first_pieces(found, bases, starts, ends)
-        shares = (pieces[1:] == pieces[:-1]) & (pieces[1:] >= 0) & (text[1:] == text[:-1])
+        starts, ends, pieces = (tf.boolean_mask(values, pieces >= 0) for values in (starts, ends, pieces))
+        text = search(tf, bases, starts, side="right") - 1
+        shares = (pieces[1:] == pieces[:-1]) & (text[1:] == text[:-1])
         shares = tf.concat([[False], shares], axis=0)[: tf.size(pieces)]  # with the word before
         firsts, lasts = find_runs(~shares, shares)
         text = tf.gather(text, firsts)

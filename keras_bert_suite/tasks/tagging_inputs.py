@@ -147,19 +147,24 @@ def check_tags(found):
 class Words:
     """Words of some texts, and the tokens that stand for them.
 
+    Words of which normalisation leaves nothing are not among them: no token
+    tells what they are.
+
     Args:
         encoded: `text.Ragged`, rows that may overlap.
         offsets: int64 `(B + 1,)`. Text `i` has the words from `offsets[i]` to `offsets[i + 1]`.
         spans: int64 `(W, 2)`. First and last-plus-one character of each word in its text.
         places: int64 `(W,)`. For each word the first of its tokens, an index
-            into `encoded.token_ids`, in the row where it has the most context;
-            -1 where normalisation leaves nothing of it.
+            into `encoded.token_ids`, in the row where it has the most context.
+        numbers: int64 `(W,)`. Of a text that came in words, which of them each
+            is, from 0.
     """
 
     encoded: Ragged
     offsets: np.ndarray
     spans: np.ndarray
     places: np.ndarray
+    numbers: np.ndarray
 
     def of(self, row):
         """Return the words of a text, as a slice."""
@@ -168,12 +173,13 @@ class Words:
     def tag_spans(self, found):
         """Return the true spans of each text in words: list of lists of `(first, end, label)`.
 
-        Spans in characters are widened to whole words.
+        Spans in characters are widened to whole words. Tags are read without
+        those of words that no token stands for.
         """
         answers, widened, lost = [], 0, 0
         for row, text in enumerate(found.rows):
             if text.tags is not None:
-                answers.append(tags_to_spans(text.tags))
+                answers.append(tags_to_spans([text.tags[number] for number in self.numbers[self.of(row)].tolist()]))
                 continue
             starts, ends = self.spans[self.of(row)].T
             spans, free = [], 0
@@ -215,15 +221,18 @@ def place_words(tokenizer, found, max_length, stride):
     spans, offsets = _word_spans(found, whole)
     bases = np.cumsum([0, *(len(text) + 1 for text in texts)])[:-1]  # of each text among all characters
     text_of = np.repeat(np.arange(len(texts)), np.diff(offsets))
+    numbers = np.arange(len(spans)) - offsets[text_of]
     pieces = _first_pieces(windows, spans + bases[text_of, None], bases)
+    placed = pieces >= 0
+    spans, pieces, text_of, numbers = spans[placed], pieces[placed], text_of[placed], numbers[placed]
     joined = np.zeros(len(spans), bool)  # to the word before
-    joined[1:] = (pieces[1:] == pieces[:-1]) & (pieces[1:] >= 0) & (text_of[1:] == text_of[:-1]) & whole[text_of[1:]]
+    joined[1:] = (pieces[1:] == pieces[:-1]) & (text_of[1:] == text_of[:-1]) & whole[text_of[1:]]
     kept = np.flatnonzero(~joined)
     last = np.append(kept, len(spans))[1:] - 1
     spans = np.stack([spans[kept, 0], spans[last, 1]], axis=1)
-    pieces, text_of = pieces[kept], text_of[kept]
-    best = np.append(windows.best_places(), -1)  # the last one is found by -1
-    return Words(windows.encoded, np.searchsorted(text_of, np.arange(len(texts) + 1)), spans, best[pieces])
+    text_of = text_of[kept]
+    places = windows.best_places()[pieces[kept]]
+    return Words(windows.encoded, np.searchsorted(text_of, np.arange(len(texts) + 1)), spans, places, numbers[kept])
 
 
 def _word_spans(found, whole):

@@ -235,8 +235,7 @@ class TokenClassifier(Task):
         tags = (tag for row, count in zip(spans, counts, strict=True) for tag in spans_to_tags(row, count, self.scheme))
         outputs = np.fromiter((self._outputs.get(tag, IGNORED) for tag in tags), "int32", len(words.spans))
         values = np.full(len(words.encoded.token_ids), IGNORED, "int32")
-        placed = np.flatnonzero(words.places >= 0)[::-1]  # of words that share a token, the first one counts
-        values[words.places[placed]] = outputs[placed]
+        values[words.places[::-1]] = outputs[::-1]  # of words that share a token, the first one counts
         if self.crf:
             scored = np.flatnonzero(values != IGNORED)
             rows = np.searchsorted(words.encoded.offsets, scored, side="right")
@@ -397,35 +396,47 @@ class TokenClassifier(Task):
         tags, certainty = self._tags(words, bar)
         for row, (given, text) in enumerate(zip(found.rows, found.texts, strict=True)):
             places, sure = words.spans[words.of(row)], certainty[words.of(row)]
-            spans = []
-            for first, end, label in tags_to_spans(tags[row]):
+            spans, in_words = [], tags_to_spans(tags[row])
+            for first, end, label in in_words:
                 start, stop = int(places[first, 0]), int(places[end - 1, 1])
                 score = float(sure[first:end].mean())
                 spans.append({"start": start, "end": stop, "label": label, "text": text[start:stop], "score": score})
-            yield {"text": text, "spans": spans, **({} if given.tokens is None else {"tags": tags[row]})}
+            answer = {"text": text, "spans": spans}
+            if given.tokens is not None:
+                numbers = words.numbers[words.of(row)].tolist()
+                answer["tags"] = self._all_tags(tags[row], in_words, numbers, len(given.tokens))
+            yield answer
+
+    def _all_tags(self, tags, spans, numbers, count):
+        """Return the tags of `count` words, given those of some: all others are inside where a span goes on, or `O`."""
+        found = [OUTSIDE] * count
+        for first, end, label in spans:
+            inside = f"I-{label}"
+            if inside in self._outputs:
+                inside = self.labels[self._outputs[inside]]  # as the labels spell it
+            start, stop = numbers[first], numbers[end - 1] + 1
+            found[start:stop] = [inside] * (stop - start)
+        for number, tag in zip(numbers, tags, strict=True):
+            found[number] = tag
+        return found
 
     def _tags(self, words, bar=None):
         """Return the tags of the words of each text, list of lists, and how certain each is, float `(W,)`."""
-        placed = words.places >= 0
-        best = np.full(len(words.spans), -1)
-        certainty = np.ones(len(words.spans), "float32")
         emissions = self._emissions(words, bar)
         if self.crf:
-            offsets = np.concatenate([[0], np.cumsum(placed)])[words.offsets]
-            best[placed], certainty[placed] = decode_field(emissions, offsets, self.model.get_layer("crf"))
+            best, certainty = decode_field(emissions, words.offsets, self.model.get_layer("crf"))
         else:
-            best[placed] = emissions.argmax(axis=-1)
-            certainty[placed] = 1 / np.exp(emissions - emissions.max(axis=-1, keepdims=True)).sum(axis=-1)
-        names = [*self.labels, OUTSIDE]  # the last one is found by -1
+            best = emissions.argmax(axis=-1)
+            certainty = 1 / np.exp(emissions - emissions.max(axis=-1, keepdims=True)).sum(axis=-1)
+        names = self.labels
         tags = [names[index] for index in best.tolist()]
         return [tags[words.of(row)] for row in range(len(words.offsets) - 1)], certainty
 
     def _emissions(self, words, bar=None):
-        """Return the logits of the words that have a place, float32 `(W, L)`."""
+        """Return the logits of words, float32 `(W, L)`."""
         encoded = words.encoded
-        rank = np.full(len(encoded.token_ids), -1)  # which of those words a token stands for
-        placed = words.places[words.places >= 0]
-        places, shared = np.unique(placed, return_inverse=True)
+        rank = np.full(len(encoded.token_ids), -1)  # which of the words a token stands for
+        places, shared = np.unique(words.places, return_inverse=True)
         rank[places] = np.arange(len(places))
         answers = np.zeros((len(places), len(self.label_map)), "float32")
 

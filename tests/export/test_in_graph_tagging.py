@@ -31,6 +31,7 @@ HARD = [
     "\x00\x01",  # nothing is left of it
     "\u0301",
     "a \u200b\u0301 b",
+    "hello \u200b world \u200ehello \u00ad \u200d world" * 3,  # words of no pieces
     "[SEP]",
     "a [MASK]ab[CLS]",  # one piece reaches over three words
     "x" * 150,

@@ -39,6 +39,8 @@ PROSE = (
     "na\u00efve \u4e00\u9fff\u3042\u304c \u0e01\u0e32\u0e01 hello\u200dworld \U0001d157\U0001f1e9\U0001f1ea "
     "x\x00y \u2764\ufe0f! o\u0301ne [MASK] pair of \uf900, \U0001f44b\U0001f3fd end."
 )
+#: Of some of its words the normalizer leaves nothing.
+VANISHING = "hello \u200b world \u200eAda \x01 hello\u200b caf\u00e9 \u200d \u00ad hello"
 LABELS = {
     "BIO": ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"],
     "BIOES": ["O", "B-A", "E-A", "I-A", "S-A", "B-B", "E-B", "I-B", "S-B"],
@@ -245,9 +247,10 @@ def cases():
             for length, stride in ((16, 4), (24, 0), (9, 8), (128, 32))
         ],
         "words": [words_case(text) for text in texts],
-        "tags": [tag_case(scheme, text) for scheme in LABELS for text in (PROSE, TEXTS[3])] + [tag_case("BIO", "")],
+        "tags": [tag_case(scheme, text) for scheme in LABELS for text in (PROSE, TEXTS[3], VANISHING)]
+        + [tag_case("BIO", "")],
         # A field chooses the tags of all of a text together, the model on a device those of a row: one row each.
-        "chosen_tags": [chosen_tag_case(scheme, TEXTS[3]) for scheme in LABELS],
+        "chosen_tags": [chosen_tag_case(scheme, text) for scheme in LABELS for text in (TEXTS[3], VANISHING)],
         "answers": [
             answer_case(question, text, threshold)
             for question, text in (("Who is \u00e4?", PROSE), ("Where?", TEXTS[3]), ("What?", "\x00"))

@@ -115,6 +115,60 @@ def test_it_learns(kind, request):
     assert tagger.predict([]) == []
 
 
+VANISHED = ["\u200b", "\u200e\ufeff", "\x00"]
+
+
+@pytest.mark.parametrize("kind", ["tagger", "field_tagger"])
+def test_words_of_no_pieces_do_not_part_spans(kind, request):
+    tagger = request.getfixturevalue(kind)
+    plain, *others = (f"Ada the New {word}York" for word in ["", *VANISHED[:2], *(f"{word} " for word in VANISHED[:2])])
+    expected = [(span["label"], span["score"]) for span in tagger.predict(plain)[0]["spans"]]
+    assert [label for label, _ in expected] == ["PER", "LOC"]
+    for text in others:
+        spans = tagger.predict(text)[0]["spans"]
+        assert [(span["label"], pytest.approx(span["score"], abs=1e-6)) for span in spans] == expected
+        assert spans[1]["text"] == text[8:]
+    words = ["Ada", VANISHED[0], "the", "New", VANISHED[1], VANISHED[2], "York", VANISHED[0]]
+    tags = ["B-PER", "O", "O", "B-LOC", "I-LOC", "I-LOC", "I-LOC", "O"]
+    [answer] = tagger.predict([words])
+    assert answer["tags"] == tags
+    assert [(span["label"], pytest.approx(span["score"], abs=1e-6)) for span in answer["spans"]] == expected
+    assert [answer["text"][span["start"] : span["end"]] for span in answer["spans"]] == ["Ada", " ".join(words[3:7])]
+    # Whatever true tags such words have, they are left out, and nothing else of the scores changes.
+    for odd in (tags, [tag if word not in VANISHED else "O" for word, tag in zip(words, tags, strict=True)]):
+        scores = tagger.evaluate([words], [odd])
+        assert scores == {"f1": 1.0, "precision": 1.0, "recall": 1.0, "accuracy": 1.0}
+    assert tagger.evaluate([["\u200b", "Ada"]], [["B-PER", "I-PER"]])["f1"] == 1.0
+
+
+@pytest.mark.parametrize("crf", [False, True])
+def test_words_of_no_pieces_have_no_part_in_training(crf):
+    full = (
+        [["Ada", "\u200b", "New", "\u200b", "York"], ["\u200b", "Ada"]],
+        [["B-PER", "O", "B-LOC", "O", "I-LOC"], ["B-PER", "I-PER"]],
+    )
+    short = [["Ada", "New", "York"], ["Ada"]], [["B-PER", "B-LOC", "I-LOC"], ["B-PER"]]
+    tagger = small_tagger(crf=crf, labels=["O", "B-LOC", "I-LOC", "B-PER", "I-PER"])
+    (_, *ours), (_, *expected) = (
+        tagger._dataset(tagger._read(*given, require_label=True), 2, False, shuffle=False)[0] for given in (full, short)
+    )
+    for one, other in zip(ours, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_tags_of_every_scheme_go_on_over_words_of_no_pieces():
+    inside = {
+        "BIOES": ("B-X", "I-X", "E-X"),
+        "BILOU": ("B-X", "I-X", "L-X"),
+        "IO": ("X", "X", "X"),
+        "IOB1": ("I-X",) * 3,
+    }
+    for first, middle, last in inside.values():
+        tagger = small_tagger(labels=sorted({"O", first, middle, last}))
+        spans = tags_to_spans([first, last])
+        assert tagger._all_tags([first, last], spans, [0, 2], 4) == [first, middle, last, "O"]
+
+
 def test_scores_are_those_of_seqeval(tagger):
     metrics = pytest.importorskip("seqeval.metrics")
     words, tags = sentences(60, seed=3)
@@ -211,8 +265,9 @@ def test_labels_stand_at_the_first_piece_as_in_transformers(tmp_path):
         firsts = [ids.index(word) if word in ids else -1 for word in range(len(given))]
         if len(ids) <= 39:
             start = placed.encoded.offsets[row]
-            ours = placed.places[placed.of(row)]
-            assert [place - start if place >= 0 else -1 for place in ours.tolist()] == firsts
+            ours = np.full(len(given), -1)
+            ours[placed.numbers[placed.of(row)]] = placed.places[placed.of(row)] - start
+            assert ours.tolist() == firsts
 
 
 def test_a_span_that_ends_inside_a_word_is_widened_to_it(caplog):

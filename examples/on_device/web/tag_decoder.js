@@ -37,7 +37,6 @@ const PREFIXES = { B: "B", I: "I", E: "E", S: "S", M: "I", L: "E", U: "S", W: "S
 export function decodeTags(windows, outputs, labels, { areLogits = false } = {}) {
   const places = bestPlaces(windows);
   const words = joinedWords(windows).map(({ start, end, token }) => {
-    if (token < 0) return { start, end, tag: OUTSIDE }; // the normalizer leaves nothing of it
     const { row, place } = places[token];
     const output = Array.from(outputs[row].slice(place * labels.length, (place + 1) * labels.length));
     const best = output.indexOf(Math.max(...output));
@@ -61,12 +60,7 @@ export function decodeChosenTags(windows, chosen, labels) {
   const places = bestPlaces(windows);
   const tagOf = ({ row, place }) => labels[chosen[row][place]];
   return spansOf(
-    joinedWords(windows).map(({ start, end, token }) => ({
-      start,
-      end,
-      tag: token < 0 ? OUTSIDE : tagOf(places[token]),
-      certainty: NaN,
-    })),
+    joinedWords(windows).map(({ start, end, token }) => ({ start, end, tag: tagOf(places[token]), certainty: NaN })),
   );
 }
 
@@ -82,7 +76,7 @@ export function wordMask(windows) {
   const mask = windows.tokens.map((tokens) => new Int32Array(tokens.length));
   const places = bestPlaces(windows);
   for (const { token } of joinedWords(windows)) {
-    if (token >= 0) mask[places[token].row][places[token].place] = 1;
+    mask[places[token].row][places[token].place] = 1;
   }
   return mask;
 }
@@ -117,17 +111,17 @@ function splitTag(tag) {
   return [PREFIXES[prefix], (dash < 0 ? "" : tag.slice(dash + 1)) || "_"];
 }
 
-/** Each word with its first token, or -1; words that share their first token are one. */
+/** Each word that has a token, with the first one; words that share it are one. */
 function joinedWords({ text, table, ofText: { starts, ends } }) {
   const joined = [];
   let at = 0, before = -1;
   for (const { start, end } of findWords(text, table)) {
     // Tokens of nothing, and those that end before the word.
     while (at < starts.length && (starts[at] >= ends[at] || ends[at] <= start)) at++;
-    const token = at < starts.length && starts[at] < end ? at : -1;
-    if (token >= 0 && token === before) joined[joined.length - 1].end = end;
-    else joined.push({ start, end, token });
-    before = token;
+    if (at === starts.length || starts[at] >= end) continue; // the normalizer leaves nothing of it
+    if (at === before) joined[joined.length - 1].end = end;
+    else joined.push({ start, end, token: at });
+    before = at;
   }
   return joined;
 }

@@ -47,13 +47,10 @@ public final class TagDecoder {
         float[] certainty = new float[words.size()];
         for (int index = 0; index < tags.length; index++) {
             int token = words.get(index)[2];
-            tags[index] = OUTSIDE; // of a word of which the normalizer leaves nothing
-            if (token >= 0) {
-                float[] output = outputs[places[token][0]][places[token][1]];
-                int best = best(output);
-                tags[index] = labels[best];
-                certainty[index] = areLogits ? probability(output, best) : output[best];
-            }
+            float[] output = outputs[places[token][0]][places[token][1]];
+            int best = best(output);
+            tags[index] = labels[best];
+            certainty[index] = areLogits ? probability(output, best) : output[best];
         }
         return spans(words, tags, certainty);
     }
@@ -73,7 +70,7 @@ public final class TagDecoder {
         float[] certainty = new float[words.size()];
         for (int index = 0; index < tags.length; index++) {
             int token = words.get(index)[2];
-            tags[index] = token < 0 ? OUTSIDE : labels[chosen[places[token][0]][places[token][1]]];
+            tags[index] = labels[chosen[places[token][0]][places[token][1]]];
             certainty[index] = Float.NaN;
         }
         return spans(words, tags, certainty);
@@ -88,9 +85,7 @@ public final class TagDecoder {
         int[][] mask = new int[windows.rows.length][windows.tokens[0].length];
         int[][] places = windows.bestPlaces();
         for (int[] word : joinedWords(windows)) {
-            if (word[2] >= 0) {
-                mask[places[word[2]][0]][places[word[2]][1]] = 1;
-            }
+            mask[places[word[2]][0]][places[word[2]][1]] = 1;
         }
         return mask;
     }
@@ -151,24 +146,26 @@ public final class TagDecoder {
         return new String[] {"BIESIESS".substring(known, known + 1), label};
     }
 
-    /** Returns start, end and first token, or -1, of each word; words that share their first token are one. */
+    /** Returns start, end and first token of each word that has one; words that share it are one. */
     private static List<int[]> joinedWords(Windows windows) {
         Tokens tokens = windows.ofText;
         List<int[]> joined = new ArrayList<>();
         int at = 0;
-        int piece = -1;
+        int before = -1;
         for (int[] word : words(windows.text, windows.table)) {
             // Tokens of nothing, and those that end before the word.
             while (at < tokens.size() && (tokens.start(at) >= tokens.end(at) || tokens.end(at) <= word[0])) {
                 at++;
             }
-            int found = at < tokens.size() && tokens.start(at) < word[1] ? at : -1;
-            if (found >= 0 && found == piece) {
+            if (at == tokens.size() || tokens.start(at) >= word[1]) {
+                continue; // the normalizer leaves nothing of it
+            }
+            if (at == before) {
                 joined.get(joined.size() - 1)[1] = word[1];
             } else {
-                joined.add(new int[] {word[0], word[1], found});
+                joined.add(new int[] {word[0], word[1], at});
             }
-            piece = found;
+            before = at;
         }
         return joined;
     }
