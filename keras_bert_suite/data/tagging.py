@@ -1,7 +1,7 @@
 """Texts with tagged words or spans, from CoNLL columns and JSON Lines, streamed."""
 
 import re
-from itertools import pairwise
+from itertools import chain, islice, pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +18,8 @@ REFUSED_SUFFIXES = (".csv", ".parquet")
 #: What stands between documents in the files of CoNLL 2003.
 DOCUMENT_START = "-DOCSTART-"
 COLUMNS = re.compile("[ \t]+")
+#: Lines that are read ahead to see how the columns are, where all begin with `#`.
+READ_AHEAD = 1000
 
 
 class TaggedText(NamedTuple):
@@ -48,8 +50,9 @@ def read_tagged(path, *, labels=True, columns=None):
     [{"start", "end", "label"}]}`, in characters, or `{"tokens", "tags"}`. All
     other files are read as CoNLL columns: a word a line, blank lines between
     sentences. Columns are parted by tabs where a line has one, else by spaces.
-    Lines of `-DOCSTART-` are passed over, and lines that begin with `#` and
-    have no tag. Either kind may end in `.gz`.
+    Lines of `-DOCSTART-` are passed over, and comments: lines that begin with
+    `#` and have another number of columns than the others, or whose first
+    column is `#` alone and is no word with a tag. Either kind may end in `.gz`.
 
     Args:
         path: str or path.
@@ -100,21 +103,31 @@ def _at_least_one(texts, path):
 
 
 def _conll_texts(path, chosen, labels):
-    width, words, tags, lines = None, [], [], []
+    words, tags, lines = [], [], []
     word_at, tag_at = chosen.get("text", 0), chosen.get("label", -1)
-    for line, row in _end_marked(read_lines(path)):
+    first, numbered = _first_row(read_lines(path))
+    cells = _cells(first.rstrip("\t"))
+    width = len(cells)
+    plain = _doubt(first) < 2 and _is_plain(_cell(cells, tag_at))  # whether tags have no prefix
+    for line, row in _end_marked(numbered):
         if not row.strip(" \t"):
             if words:
                 yield TaggedText(tokens=words, tags=tags or None, line=lines[0], token_lines=_as_range(lines))
             words, tags, lines = [], [], []
             continue
-        cells = row.split("\t") if "\t" in row else COLUMNS.split(row.strip(" "))
-        tag = _cell(cells, tag_at) if len(cells) > 1 else None
-        if cells[0].startswith(DOCUMENT_START) or (row.startswith("#") and not _is_tag(tag)):
-            continue
-        width = width or len(row.rstrip("\t").split("\t") if "\t" in row else cells)
+        cells = _cells(row)
         while len(cells) > width and not cells[-1]:
             cells.pop()  # a tab at the end of a line
+        if cells[0].startswith(DOCUMENT_START):
+            continue
+        tag = _cell(cells, tag_at)
+        if row.startswith("#"):
+            is_word = (
+                _cell(cells, word_at) == "#" and ("\t" in row) == ("\t" in first) and tag and (plain or has_prefix(tag))
+            )
+            if len(cells) != width or (cells[0] == "#" and width > 1 and not is_word):
+                continue
+        plain = plain or _is_plain(tag)
         _check_cells(cells, width, word_at, tag_at, labels, path, line)
         word = cells[word_at]
         if not word.strip(" "):
@@ -135,13 +148,33 @@ def _as_range(lines):
     return range(lines[0], lines[-1] + 1) if lines[-1] - lines[0] == len(lines) - 1 else lines
 
 
+def _first_row(lines):
+    """Return the first line that is most surely a word with its tag, and all of the lines."""
+    seen = []
+    for numbered in islice(lines, READ_AHEAD):
+        seen.append(numbered)
+        if _doubt(numbered[1]) == 0:
+            break
+    return min((row for _, row in seen), key=_doubt, default=""), chain(seen, lines)
+
+
+def _doubt(row):
+    """How far a line is from a word with its tag, from 0: it may be a hashtag, a comment, or nothing."""
+    if not row.strip(" \t") or row.startswith(DOCUMENT_START):
+        return 3
+    return row.startswith("#") + (_cells(row)[0] == "#")
+
+
+def _cells(row):
+    return row.split("\t") if "\t" in row else COLUMNS.split(row.strip(" "))
+
+
 def _cell(cells, position):
-    return cells[position] if -len(cells) <= position < len(cells) else None
+    return cells[position].strip() if -len(cells) <= position < len(cells) else ""
 
 
-def _is_tag(cell):
-    """Whether a cell is plainly a tag: what tells the word `#` from a comment."""
-    return cell is not None and cell.strip() != "" and has_prefix(cell.strip())
+def _is_plain(tag):
+    return tag != "" and not has_prefix(tag)
 
 
 def _check_cells(cells, width, word_at, tag_at, labels, path, line):

@@ -43,6 +43,37 @@ def test_comments_and_documents_are_passed_over_and_hashes_are_words(tmp_path):
     assert read(written(tmp_path / "a.conll", text)) == [(["Ada"], ["B-PER"], 5), (["#", "#tag"], ["O", "B-TAG"], 7)]
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("#berlin PROPN\nist AUX\n# SYM\n\n#1 NUM\n", [["#berlin", "ist", "#"], ["#1"]]),  # parts of speech
+        ("# SYM\nist AUX\n", [["#", "ist"]]),
+        ("in O\n#berlin LOC\n", [["in", "#berlin"]]),  # IO without prefixes
+        ("#berlin LOC\n#rocks O\n", [["#berlin", "#rocks"]]),  # nothing but hashtags
+        ("# sent_id = 1\nAda NNP X B-PER\n#tag NN X O\n# note\n#\n# X X O\n", [["Ada", "#tag", "#"]]),
+        ("# two words\n# one\nAda O\n# note\n# O\n", [["Ada", "#"]]),
+        ("# text = Ada sings a song\n1\tAda\tPROPN\n# x y\n2\t#\tSYM\n#\tsource\tdate\n", [["Ada", "#"]]),  # CoNLL-U
+        ("#\tSYM\n# SYM\nAda\tPROPN\t\n", [["#", "Ada"]]),
+        ("#\thttp://x\t[2010]\t\n1\tAda\tO\tO\n#\thttp://y\t[2011]\t\n", [["Ada"]]),  # GermEval
+        ("#x\tO\t\nAda\tO\t\n#y\tO\t\n", [["#x", "Ada", "#y"]]),
+    ],
+)
+def test_no_word_that_begins_with_a_hash_is_taken_for_a_comment(tmp_path, text, expected):
+    columns = {"text": 1} if "1\tAda" in text else None
+    path = written(tmp_path / "a.conll", text)
+    assert [row.tokens for row in read_tagged(path, columns=columns)] == expected
+    assert [row.tokens for row in read_tagged(path, columns=columns, labels=False)] == expected
+
+
+def test_words_alone_may_begin_with_a_hash(tmp_path):
+    path = written(tmp_path / "a.conll", "# text = berlin rocks\n#berlin\nrocks\n#\n\n#1\n")
+    assert [row.tokens for row in read_tagged(path, labels=False)] == [["#berlin", "rocks", "#"], ["#1"]]
+    path = written(tmp_path / "b.conll", "#berlin\n" * 3000)
+    assert [len(row.tokens) for row in read_tagged(path, labels=False)] == [3000]
+    with pytest.raises(DataError, match=r"c.conll: the file holds no texts"):
+        read(written(tmp_path / "c.conll", "# a note\n\n# another one\n"))
+
+
 def test_lines_of_words_are_known(tmp_path):
     path = written(tmp_path / "a.conll", "Ada O\n# note\nsings O\nin O\n\nParis O\n")
     first, second = read_tagged(path)
