@@ -13,6 +13,7 @@ from keras_bert_suite.errors import check_choice
 __all__ = [
     "OUTSIDE",
     "SCHEMES",
+    "canonical_tags",
     "check_scheme",
     "convert_tags",
     "find_break",
@@ -68,6 +69,23 @@ def split_tag(tag):
 def has_prefix(tag):
     """Return whether a tag is `O` or begins with a prefix."""
     return tag == OUTSIDE or tag.partition("-")[0] in PREFIXES
+
+
+def canonical_tags(tags):
+    """Return the tags of a data set or of a model as the schemes spell them: dict from str to str.
+
+    A letter alone that could be a prefix is one where all tags have prefixes;
+    beside tags without, it is such a tag too, as numerals (`M`) among parts of speech.
+
+    Args:
+        tags: collection of str.
+    Example:
+    >>> canonical_tags(["O", "L-LOC", "B"]), canonical_tags(["O", "NOUN", "M"])
+    ({'O': 'O', 'L-LOC': 'E-LOC', 'B': 'B-_'}, {'O': 'O', 'NOUN': 'I-NOUN', 'M': 'I-M'})
+    """
+    plain = not all(map(has_prefix, tags))
+    split = {tag: ("I", tag) if plain and tag in PREFIXES else split_tag(tag) for tag in tags}
+    return {tag: f"{prefix}-{label}" if label else prefix for tag, (prefix, label) in split.items()}
 
 
 def tags_to_spans(tags):

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from keras_bert_suite.data.tag_schemes import OUTSIDE, split_tag
+from keras_bert_suite.data.tag_schemes import OUTSIDE, canonical_tags, split_tag
 from keras_bert_suite.export.in_graph_field import decode_in_graph
 from keras_bert_suite.export.in_graph_windows import build_windows, in_chunks
 from keras_bert_suite.export.in_graph_words import build_words, find_runs
@@ -70,7 +70,7 @@ def build_tagging(task, max_length):
 
 def _build_spans(labels):
     """Return a function from words and the numbers of their tags to the outputs of a signature."""
-    prefixes, kinds = zip(*map(split_tag, labels), strict=True)
+    prefixes, kinds = zip(*map(split_tag, canonical_tags(labels).values()), strict=True)
     names = sorted(set(kinds))
     numbers = [names.index(kind) for kind in kinds]
 

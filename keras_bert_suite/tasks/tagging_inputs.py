@@ -8,7 +8,15 @@ from pathlib import Path
 import numpy as np
 
 from keras_bert_suite.data import TaggedText, check_spans, find_words, read_tagged, read_texts
-from keras_bert_suite.data.tag_schemes import OUTSIDE, find_break, find_scheme, has_prefix, tags_to_spans
+from keras_bert_suite.data.tag_schemes import (
+    OUTSIDE,
+    PREFIXES,
+    canonical_tags,
+    find_break,
+    find_scheme,
+    has_prefix,
+    tags_to_spans,
+)
 from keras_bert_suite.data.tagging import json_text
 from keras_bert_suite.errors import DataError
 from keras_bert_suite.text import Ragged, encode_windows
@@ -26,11 +34,13 @@ class TaggedTexts:
         rows: list of `data.TaggedText`, each of one form or the other.
         path: optional path they were read from.
         scheme: optional str. That of their tags, as `check_tags` finds it.
+        plain_tags: tuple of str. What those tags are where they have no prefixes, else none.
     """
 
     rows: list
     path: Path | None = None
     scheme: str | None = None
+    plain_tags: tuple = ()
 
     def __len__(self):
         return len(self.rows)
@@ -106,18 +116,22 @@ def read_untagged_file(path, columns=None):
         yield from read_tagged(path, labels=False, columns=columns)
 
 
-def check_tags(found):
-    """Return the scheme of the tags that texts came with, or `None` where they came with spans alone.
+def check_tags(found, labels=None):
+    """Find the scheme of the tags that texts came with, and spell them as the schemes do.
 
+    Args:
+        found: `TaggedTexts`, whose `scheme` and `plain_tags` are set, if it has
+            tags, and the tags of its rows replaced.
+        labels: optional list of str, the tags of a tagger.
     Raises:
         DataError: if some tags have a prefix and others have none.
     """
     sequences = found.given_tags
     if not any(sequences):
-        return None
-    tags = {tag for sequence in sequences for tag in sequence} - {OUTSIDE}
-    if any(map(has_prefix, tags)) and not all(map(has_prefix, tags)):
-        plain = {tag for tag in tags if not has_prefix(tag)}
+        return
+    tags = {tag for sequence in sequences for tag in sequence}
+    plain = {tag for tag in tags if not has_prefix(tag)}
+    if plain and tags - plain - {OUTSIDE, *PREFIXES}:
         row, word, tag = next(
             (row, word, tag)
             for row, sequence in enumerate(sequences)
@@ -129,8 +143,13 @@ def check_tags(found):
             f"Received: {tag!r}. Correct it, or name the column of the tags.",
             *found.where(row, word),
         )
-    scheme = find_scheme(sequences)
-    broken = find_break(sequences, scheme)
+    spelled = canonical_tags(tags.union(labels or ()))
+    found.plain_tags = tuple(sorted(tags)) if plain else ()
+    found.rows = [
+        row if row.tags is None else row._replace(tags=[spelled[tag] for tag in row.tags]) for row in found.rows
+    ]
+    found.scheme = find_scheme(found.given_tags)
+    broken = find_break(found.given_tags, found.scheme)
     if broken is not None:
         path, line = found.where(*broken)
         where = f"{path}:{line}" if path else f"text {broken[0]}, word {broken[1]}"
@@ -138,9 +157,8 @@ def check_tags(found):
             "%s: the tag %s breaks the scheme %s, and others may; they are read as conlleval reads them.",
             where,
             sequences[broken[0]][broken[1]],
-            scheme,
+            found.scheme,
         )
-    return scheme
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -10,8 +10,8 @@ from keras_bert_suite.data import LabelMap
 from keras_bert_suite.data.chunks import chunked
 from keras_bert_suite.data.tag_schemes import (
     OUTSIDE,
+    canonical_tags,
     check_scheme,
-    has_prefix,
     scheme_tags,
     spans_to_tags,
     split_tag,
@@ -111,17 +111,20 @@ class TokenClassifier(Task):
 
     def _set_labels(self, labels):
         self.label_map = LabelMap(labels)
-        prefixes = {split_tag(label)[0] for label in labels}
+        #: The tags as the schemes spell them.
+        self._canonical = canonical_tags(labels)
+        prefixes, kinds = (set(part) for part in zip(*map(split_tag, self._canonical.values()), strict=True))
         self.scheme = self.scheme or ("BIOES" if prefixes & set("ES") else "BIO" if "B" in prefixes else "IO")
-        unfit = [label for label in labels if _canonical(label) not in scheme_tags([split_tag(label)[1]], self.scheme)]
+        known = scheme_tags(kinds, self.scheme)
+        unfit = [label for label in labels if self._canonical[label] not in known]
         if unfit:
             raise ValueError(
                 f"TokenClassifier: labels must be tags of the scheme {self.scheme}. Received: {unfit[0]!r}. Leave "
                 "scheme out, or name the tags of that scheme."
             )
-        #: The output of each tag, spelled as the schemes have it.
-        self._outputs = {_canonical(label): index for index, label in enumerate(labels)}
-        self._kinds = {split_tag(label)[1] for label in labels} - {""}
+        #: The output of each tag, spelled so.
+        self._outputs = {self._canonical[label]: index for index, label in enumerate(labels)}
+        self._kinds = kinds - {""}
 
     # Opening and saving
 
@@ -142,7 +145,7 @@ class TokenClassifier(Task):
     def _build(self):
         model = build_token_classifier(self.encoder, len(self.label_map), crf=self.crf)
         if self.crf:
-            forbid_transitions(model.get_layer("crf"), [_canonical(label) for label in self.labels], self.scheme)
+            forbid_transitions(model.get_layer("crf"), [self._canonical[label] for label in self.labels], self.scheme)
         return model
 
     def _adopt(self, model):
@@ -186,22 +189,22 @@ class TokenClassifier(Task):
         if pairs is not None:
             raise ValueError("TokenClassifier: a text has no pair. Received: pairs. Leave them out.")
         found = read_tagged_input(x, y, columns, labels=require_label)
-        found.scheme = check_tags(found)
+        check_tags(found, self.labels)
         return found
 
     def _learn_from(self, examples):
         if self.label_map is None:
-            tags = {tag for sequence in examples.given_tags for tag in sequence}
             kinds = {label for _, _, label in _named_spans(examples)}
-            if not kinds or (len(tags) == 1 and not any(map(has_prefix, tags))):
+            if not kinds or len(examples.plain_tags) == 1:
+                only = f"only {kinds.pop() if kinds else OUTSIDE!r}" if any(examples.given_tags) else "no span"
                 raise DataError(
-                    "training needs words of two kinds at least, e.g. some in a span. Received: "
-                    f"{f'only {tags.pop()!r}' if tags else 'no span'}. Check which column holds the tags.",
+                    f"training needs words of two kinds at least, e.g. some in a span. Received: {only}. "
+                    "Check which column holds the tags.",
                     examples.path,
                 )
-            plain = tags and not any(map(has_prefix, tags - {OUTSIDE})) and self.scheme is None
+            plain = () if self.scheme else examples.plain_tags
             self.scheme = self.scheme or examples.scheme or "BIO"
-            self._set_labels(sorted(tags) if plain else scheme_tags(kinds, self.scheme))
+            self._set_labels(plain or scheme_tags(kinds, self.scheme))
         unknown = self._unknown(examples)
         if unknown:
             raise DataError(_unknown_message(unknown, self._kinds), *unknown[0][1:])
@@ -278,12 +281,13 @@ class TokenClassifier(Task):
         words = self._words(found)
         true = words.tag_spans(found)
         tags, certainty = self._tags(words, bar)
+        tags = [[self._canonical[tag] for tag in row] for row in tags]
         predicted = [tags_to_spans(row) for row in tags]
         scores = span_scores(true, predicted)
         hits = total = 0
         for spans, row in zip(true, tags, strict=True):
             right = spans_to_tags(spans, len(row), self.scheme)
-            hits += sum(one == _canonical(other) for one, other in zip(right, row, strict=True))
+            hits += sum(one == other for one, other in zip(right, row, strict=True))
             total += len(row)
         main = {
             **{name: scores["micro"][name] for name in ("f1", "precision", "recall")},
@@ -396,7 +400,7 @@ class TokenClassifier(Task):
         tags, certainty = self._tags(words, bar)
         for row, (given, text) in enumerate(zip(found.rows, found.texts, strict=True)):
             places, sure = words.spans[words.of(row)], certainty[words.of(row)]
-            spans, in_words = [], tags_to_spans(tags[row])
+            spans, in_words = [], tags_to_spans([self._canonical[tag] for tag in tags[row]])
             for first, end, label in in_words:
                 start, stop = int(places[first, 0]), int(places[end - 1, 1])
                 score = float(sure[first:end].mean())
@@ -452,12 +456,6 @@ class TokenClassifier(Task):
         if bar is not None:
             bar.update(len(words.offsets) - 1)
         return answers[shared]
-
-
-def _canonical(tag):
-    """Return a tag as the schemes spell it: `E-LOC` for `L-LOC`, `I-NOUN` for `NOUN`."""
-    prefix, label = split_tag(tag)
-    return f"{prefix}-{label}" if label else prefix
 
 
 def _named_spans(found):

@@ -7,6 +7,7 @@ import pytest
 
 from keras_bert_suite.data.tag_schemes import (
     SCHEMES,
+    canonical_tags,
     check_scheme,
     convert_tags,
     find_break,
@@ -102,4 +103,7 @@ def test_names_of_schemes():
 def test_tags_without_prefix_are_tags_inside():
     assert split_tag("NOUN") == ("I", "NOUN")
     assert may_follow("I-NOUN", "O", "IO")
+    penn = ["NR", "M", "S", "L", "U", "B", "-LRB-", "PRP-S", "O"]  # those that are a prefix elsewhere are labels here
+    assert canonical_tags(penn) == {tag: f"I-{tag}" for tag in penn[:-1]} | {"O": "O"}
+    assert canonical_tags(["B", "I", "M-X", "O"]) == {"B": "B-_", "I": "I-_", "M-X": "I-X", "O": "O"}
     assert tags_to_spans(["NOUN", "NOUN", "VERB"]) == [(0, 2, "NOUN"), (2, 3, "VERB")]

@@ -53,7 +53,7 @@ def tagger(scheme="BIO", crf=False, kind="uncased", stride=None):
         initializer_range=0.4,
     )
     tokenizer = kbs.WordPieceTokenizer(vocab, **KINDS[kind])
-    labels = scheme_tags(["PER", "LOC", "größe"], scheme) if scheme else ["O", "NOUN", "VERB"]
+    labels = scheme_tags(["PER", "LOC", "größe"], scheme) if scheme else ["O", "NOUN", "VERB", "M", "S"]
     task = kbs.TokenClassifier(
         kbs.models.build_encoder(config), tokenizer, labels=labels, crf=crf, scheme=scheme, stride=stride
     )

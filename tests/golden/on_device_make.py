@@ -45,6 +45,7 @@ LABELS = {
     "BIO": ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"],
     "BIOES": ["O", "B-A", "E-A", "I-A", "S-A", "B-B", "E-B", "I-B", "S-B"],
     "IO": ["LOC", "O", "PER"],
+    "plain": ["ADJ", "M", "NOUN", "S"],
     "BILOU": ["U-X", "B-X", "I-X", "L-X", "O", "U", "B-long-name", "I-long-name"],
 }
 

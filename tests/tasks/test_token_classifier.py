@@ -329,6 +329,23 @@ def test_plain_tags_are_learnt_as_they_are():
     assert set(tagger.predict([["Ada", "sings"]])[0]["tags"]) <= {"ADV", "NOUN", "VERB"}
 
 
+def test_plain_tags_may_be_letters_that_are_prefixes_elsewhere():
+    words, tags = [["Ada", "sings", "now"], ["the", "order"]], [["NR", "S", "M"], ["M", "L"]]
+    tagger = small_tagger()
+    tagger._learn_from(tagger._read(words, tags, require_label=True))
+    assert (tagger.labels, tagger.scheme) == (["L", "M", "NR", "S"], "IO")
+    targets = tagger._dataset(tagger._read(words, tags, require_label=True), 2, False, shuffle=False)[0][1]
+    assert [tagger.labels[index] for index in targets[0, 1:4]] == tags[0]
+    [answer] = tagger.predict([["Ada", "sings"]])
+    assert set(answer["tags"]) <= {*tagger.labels}
+    assert [span["label"] for span in answer["spans"]] == list(dict.fromkeys(answer["tags"]))
+    # The labels tell what the letters of a text are that has no others.
+    _, scores, _, true, *_ = tagger._compared(tagger._read(words[1:], tags[1:], require_label=True))
+    assert true == [[(0, 1, "M"), (1, 2, "L")]]
+    assert {"M", "L"} <= {*scores["labels"]} <= {*tagger.labels}
+    assert small_tagger(labels=tagger.labels).scheme == "IO"
+
+
 # Refusals
 
 

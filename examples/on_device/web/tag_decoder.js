@@ -36,6 +36,7 @@ const PREFIXES = { B: "B", I: "I", E: "E", S: "S", M: "I", L: "E", U: "S", W: "S
  */
 export function decodeTags(windows, outputs, labels, { areLogits = false } = {}) {
   const places = bestPlaces(windows);
+  const tags = splitTags(labels);
   const words = joinedWords(windows).map(({ start, end, token }) => {
     const { row, place } = places[token];
     const output = Array.from(outputs[row].slice(place * labels.length, (place + 1) * labels.length));
@@ -43,7 +44,7 @@ export function decodeTags(windows, outputs, labels, { areLogits = false } = {})
     const certainty = areLogits
       ? 1 / output.reduce((total, logit) => total + Math.exp(logit - output[best]), 0)
       : output[best];
-    return { start, end, tag: labels[best], certainty };
+    return { start, end, tag: tags[best], certainty };
   });
   return spansOf(words);
 }
@@ -58,7 +59,8 @@ export function decodeTags(windows, outputs, labels, { areLogits = false } = {})
  */
 export function decodeChosenTags(windows, chosen, labels) {
   const places = bestPlaces(windows);
-  const tagOf = ({ row, place }) => labels[chosen[row][place]];
+  const tags = splitTags(labels);
+  const tagOf = ({ row, place }) => tags[chosen[row][place]];
   return spansOf(
     joinedWords(windows).map(({ start, end, token }) => ({ start, end, tag: tagOf(places[token]), certainty: NaN })),
   );
@@ -86,7 +88,7 @@ function spansOf(words) {
   const spans = [];
   let begin = -1, label = "", before = OUTSIDE, sum = 0;
   for (let index = 0; index <= words.length; index++) {
-    const [prefix, found] = splitTag(words[index]?.tag ?? OUTSIDE);
+    const [prefix, found] = words[index]?.tag ?? [OUTSIDE, ""];
     const goesOn = "IE".includes(prefix) && "BI".includes(before) && found === label;
     if (begin >= 0 && !goesOn) {
       spans.push({ start: words[begin].start, end: words[index - 1].end, label, score: sum / (index - begin) });
@@ -102,13 +104,16 @@ function spansOf(words) {
   return spans;
 }
 
-/** The prefix of a tag, spelled as BIOES has it, and its label. */
-function splitTag(tag) {
-  if (tag === OUTSIDE) return [OUTSIDE, ""];
-  const dash = tag.indexOf("-");
-  const prefix = dash < 0 ? tag : tag.slice(0, dash);
-  if (!Object.hasOwn(PREFIXES, prefix)) return ["I", tag]; // the plainest form of IO
-  return [PREFIXES[prefix], (dash < 0 ? "" : tag.slice(dash + 1)) || "_"];
+/** Of each of the tags of a model the prefix, spelled as BIOES has it, and its label. */
+function splitTags(tags) {
+  const hasPrefix = (tag) => tag === OUTSIDE || Object.hasOwn(PREFIXES, tag.split("-", 1)[0]);
+  const plain = !tags.every(hasPrefix); // the plainest form of IO, where "M" is a label too
+  return tags.map((tag) => {
+    if (tag === OUTSIDE) return [OUTSIDE, ""];
+    const dash = tag.indexOf("-");
+    if (!hasPrefix(tag) || (plain && dash < 0)) return ["I", tag];
+    return [PREFIXES[tag[0]], (dash < 0 ? "" : tag.slice(dash + 1)) || "_"];
+  });
 }
 
 /** Each word that has a token, with the first one; words that share it are one. */

@@ -43,13 +43,14 @@ public final class TagDecoder {
     public static List<Span> decode(Windows windows, float[][][] outputs, boolean areLogits, String[] labels) {
         List<int[]> words = joinedWords(windows);
         int[][] places = windows.bestPlaces();
-        String[] tags = new String[words.size()];
+        String[][] kinds = split(labels);
+        String[][] tags = new String[words.size()][];
         float[] certainty = new float[words.size()];
         for (int index = 0; index < tags.length; index++) {
             int token = words.get(index)[2];
             float[] output = outputs[places[token][0]][places[token][1]];
             int best = best(output);
-            tags[index] = labels[best];
+            tags[index] = kinds[best];
             certainty[index] = areLogits ? probability(output, best) : output[best];
         }
         return spans(words, tags, certainty);
@@ -66,11 +67,12 @@ public final class TagDecoder {
     public static List<Span> decode(Windows windows, int[][] chosen, String[] labels) {
         List<int[]> words = joinedWords(windows);
         int[][] places = windows.bestPlaces();
-        String[] tags = new String[words.size()];
+        String[][] kinds = split(labels);
+        String[][] tags = new String[words.size()][];
         float[] certainty = new float[words.size()];
         for (int index = 0; index < tags.length; index++) {
             int token = words.get(index)[2];
-            tags[index] = labels[chosen[places[token][0]][places[token][1]]];
+            tags[index] = kinds[chosen[places[token][0]][places[token][1]]];
             certainty[index] = Float.NaN;
         }
         return spans(words, tags, certainty);
@@ -90,14 +92,14 @@ public final class TagDecoder {
         return mask;
     }
 
-    /** Returns the spans that tags of words mean. */
-    private static List<Span> spans(List<int[]> words, String[] tags, float[] certainty) {
+    /** Returns the spans that tags of words mean, each a prefix and a label. */
+    private static List<Span> spans(List<int[]> words, String[][] tags, float[] certainty) {
         List<Span> spans = new ArrayList<>();
         int begin = -1;
         String label = "", before = OUTSIDE;
         float sum = 0;
         for (int index = 0; index <= tags.length; index++) {
-            String[] tag = split(index < tags.length ? tags[index] : OUTSIDE);
+            String[] tag = index < tags.length ? tags[index] : new String[] {OUTSIDE, ""};
             boolean goesOn = "IE".contains(tag[0]) && "BI".contains(before) && tag[1].equals(label);
             if (begin >= 0 && !goesOn) {
                 int start = words.get(begin)[0], end = words.get(index - 1)[1];
@@ -131,19 +133,32 @@ public final class TagDecoder {
         return (float) (1 / sum);
     }
 
-    /** Returns the prefix of a tag, spelled as BIOES has it, and its label. */
-    private static String[] split(String tag) {
-        if (tag.equals(OUTSIDE)) {
-            return new String[] {OUTSIDE, ""};
+    /** Returns of each of the tags of a model the prefix, spelled as BIOES has it, and its label. */
+    private static String[][] split(String[] tags) {
+        boolean plain = false; // the plainest form of IO, where "M" is a label too
+        for (String tag : tags) {
+            plain |= !tag.equals(OUTSIDE) && prefix(tag) < 0;
         }
-        int dash = tag.indexOf('-');
-        String prefix = dash < 0 ? tag : tag.substring(0, dash);
-        int known = prefix.length() == 1 ? "BIESMLUW".indexOf(prefix) : -1;
-        if (known < 0) {
-            return new String[] {"I", tag}; // the plainest form of IO
+        String[][] split = new String[tags.length][];
+        for (int index = 0; index < tags.length; index++) {
+            String tag = tags[index];
+            int known = prefix(tag);
+            if (tag.equals(OUTSIDE)) {
+                split[index] = new String[] {OUTSIDE, ""};
+            } else if (known < 0 || (plain && tag.length() == 1)) {
+                split[index] = new String[] {"I", tag};
+            } else {
+                String label = tag.length() < 3 ? "_" : tag.substring(2);
+                split[index] = new String[] {"BIESIESS".substring(known, known + 1), label};
+            }
         }
-        String label = dash < 0 || dash + 1 == tag.length() ? "_" : tag.substring(dash + 1);
-        return new String[] {"BIESIESS".substring(known, known + 1), label};
+        return split;
+    }
+
+    /** Returns which of the known prefixes a tag has, or -1. */
+    private static int prefix(String tag) {
+        boolean alone = tag.length() == 1 || (tag.length() > 1 && tag.charAt(1) == '-');
+        return alone ? "BIESMLUW".indexOf(tag.charAt(0)) : -1;
     }
 
     /** Returns start, end and first token of each word that has one; words that share it are one. */
