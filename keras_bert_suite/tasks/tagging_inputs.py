@@ -4,6 +4,7 @@ import dataclasses
 import logging
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -161,6 +162,26 @@ def check_tags(found, labels=None):
         )
 
 
+class TrueSpans(NamedTuple):
+    """What is tagged in some texts, in two forms.
+
+    Args:
+        in_words: list of lists of `(first, end, label)`, what is learnt: spans in
+            characters are widened to whole words, and left out where these are
+            taken or there are none.
+        in_characters: list of lists of `(start, end, label)`, what is scored:
+            spans begin and end with words or, where they cut one, as they were
+            written: nothing that a tagger finds is equal to these.
+        widened: int. Spans that were widened.
+        lost: int. Spans that were left out.
+    """
+
+    in_words: list
+    in_characters: list
+    widened: int
+    lost: int
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Words:
     """Words of some texts, and the tokens that stand for them.
@@ -188,35 +209,40 @@ class Words:
         """Return the words of a text, as a slice."""
         return slice(self.offsets[row], self.offsets[row + 1])
 
-    def tag_spans(self, found):
-        """Return the true spans of each text in words: list of lists of `(first, end, label)`.
+    def in_characters(self, spans, row):
+        """Return spans in words of a text as spans in its characters."""
+        starts, ends = self.spans[self.of(row)].T
+        return [(int(starts[first]), int(ends[end - 1]), label) for first, end, label in spans]
 
-        Spans in characters are widened to whole words. Tags are read without
-        those of words that no token stands for.
-        """
-        answers, widened, lost = [], 0, 0
+    def over(self, row, start, end):
+        """Return the first and last-plus-one of the words of a text that have some of these characters."""
+        starts, ends = self.spans[self.of(row)].T
+        return int(np.searchsorted(ends, start, side="right")), int(np.searchsorted(starts, end, side="left"))
+
+    def true_spans(self, found):
+        """Return the `TrueSpans` of texts. Tags are read without those of words that no token stands for."""
+        in_words, in_characters, widened, lost = [], [], 0, 0
         for row, text in enumerate(found.rows):
             if text.tags is not None:
-                answers.append(tags_to_spans([text.tags[number] for number in self.numbers[self.of(row)].tolist()]))
+                in_words.append(tags_to_spans([text.tags[number] for number in self.numbers[self.of(row)].tolist()]))
+                in_characters.append(self.in_characters(in_words[-1], row))
                 continue
-            starts, ends = self.spans[self.of(row)].T
-            spans, free = [], 0
+            spans, written, free = [], [], 0
             for start, end, label in text.spans or ():
-                first = max(int(np.searchsorted(ends, start, side="right")), free)
-                after = int(np.searchsorted(starts, end, side="left"))
+                first, after = self.over(row, start, end)
+                [whole] = self.in_characters([(first, after, label)], row) if first < after else [(-1, -1, label)]
+                cut = not start <= whole[0] < whole[1] <= end
+                written.append((start, end, label) if cut else whole)
+                first = max(first, free)
                 if first >= after:  # nothing but spaces, or in a word that is taken
                     lost += 1
                     continue
-                widened += starts[first] < start or ends[after - 1] > end
+                widened += cut
                 spans.append((first, after, label))
                 free = after
-            answers.append(spans)
-        where = f"{found.path}: " if found.path else ""
-        if widened:
-            logger.info("%s%d spans begin or end inside a word and were widened to it.", where, widened)
-        if lost:
-            logger.warning("%s%d spans hold no word of their own and were left out.", where, lost)
-        return answers
+            in_words.append(spans)
+            in_characters.append(written)
+        return TrueSpans(in_words, in_characters, widened, lost)
 
 
 def place_words(tokenizer, found, max_length, stride):

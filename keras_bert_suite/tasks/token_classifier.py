@@ -225,7 +225,9 @@ class TokenClassifier(Task):
     def _dataset(self, examples, batch_size, packed, shuffle, seed=0):
         self._warn_unknown(examples)
         words = self._words(examples)
-        targets = self._targets(words, words.tag_spans(examples))
+        true = words.true_spans(examples)
+        _warn_cut(examples, true)
+        targets = self._targets(words, true.in_words)
         encoded = words.encoded
         return self._batches(encoded, targets, batch_size, packed=packed, shuffle=shuffle, seed=seed)
 
@@ -258,7 +260,8 @@ class TokenClassifier(Task):
             progress: bool. Whether to show a bar.
         Returns:
             dict with `f1`, `precision` and `recall` of spans, those of `seqeval`
-            (micro), and `accuracy`, of the tags of words; all in [0, 1].
+            (micro), and `accuracy`, of the tags of words; all in [0, 1]. Spans
+            that begin or end inside a word count as missed.
         """
         if is_batched(x):
             self._compile_model(self.model)
@@ -274,18 +277,20 @@ class TokenClassifier(Task):
         return found
 
     def _epoch_scores(self, found):
-        return self._compared(found)[0]
+        return self._compared(found, warned=True)[0]
 
-    def _compared(self, found, bar=None):
-        """Return the scores, the scores by label, and the words, true spans and answers of each text."""
+    def _compared(self, found, bar=None, warned=False):
+        """Return the scores, the scores by label, the words, and in characters the true spans and those found."""
         words = self._words(found)
-        true = words.tag_spans(found)
+        true = words.true_spans(found)
+        if not warned:
+            _warn_cut(found, true)
         tags, certainty = self._tags(words, bar)
         tags = [[self._canonical[tag] for tag in row] for row in tags]
-        predicted = [tags_to_spans(row) for row in tags]
-        scores = span_scores(true, predicted)
+        predicted = [words.in_characters(tags_to_spans(one), row) for row, one in enumerate(tags)]
+        scores = span_scores(true.in_characters, predicted)
         hits = total = 0
-        for spans, row in zip(true, tags, strict=True):
+        for spans, row in zip(true.in_words, tags, strict=True):
             right = spans_to_tags(spans, len(row), self.scheme)
             hits += sum(one == other for one, other in zip(right, row, strict=True))
             total += len(row)
@@ -293,7 +298,7 @@ class TokenClassifier(Task):
             **{name: scores["micro"][name] for name in ("f1", "precision", "recall")},
             "accuracy": hits / max(total, 1),
         }
-        return main, scores, words, true, predicted, certainty
+        return main, scores, words, true.in_characters, predicted, certainty
 
     def report(self, x, y=None, *, columns=None, title="Token classification", summary=None, history=None):
         """Score the tagger on tagged texts in full, for `reports.write_report`.
@@ -317,9 +322,8 @@ class TokenClassifier(Task):
             wrong = {*right} ^ {*given}
             if not wrong:
                 continue
-            of_row = words.of(row)
-            sure = certainty[of_row]
-            worst = max(float(sure[first:end].mean()) for first, end, _ in wrong)
+            sure, places = certainty[words.of(row)], (words.over(row, start, end) for start, end, _ in wrong)
+            worst = max((float(sure[first:end].mean()) for first, end in places if first < end), default=0.0)
             mistakes.append((-worst, row, right, given))
         mistakes.sort()
         report = Report(
@@ -329,20 +333,11 @@ class TokenClassifier(Task):
             labels=scores.pop("labels"),
             scores=scores,
             tagged=[
-                {
-                    "text": texts[row],
-                    "true": self._in_characters(right, words, row),
-                    "predicted": self._in_characters(given, words, row),
-                }
+                {"text": texts[row], "true": right, "predicted": given}
                 for _, row, right, given in mistakes[:MOST_MISTAKES]
             ],
         )
         return report
-
-    @staticmethod
-    def _in_characters(spans, words, row):
-        places = words.spans[words.of(row)].tolist()
-        return [(places[first][0], places[end - 1][1], label) for first, end, label in spans]
 
     def predict(self, x, *, columns=None, progress=False):
         """Find the spans of texts.
@@ -465,6 +460,18 @@ def _named_spans(found):
             yield from ((row, first, label) for first, _, label in tags_to_spans(text.tags))
         else:
             yield from ((row, 0, label) for _, _, label in text.spans or ())
+
+
+def _warn_cut(found, true):
+    """Say how many true spans are not made of whole words."""
+    if true.widened or true.lost:
+        logger.warning(
+            "%s%d spans begin or end inside a word, and %d hold no word of their own. Training widens those to whole "
+            "words and leaves these out; scores count both as missed.",
+            f"{found.path}: " if found.path else "",
+            true.widened,
+            true.lost,
+        )
 
 
 def _unknown_message(unknown, known):

@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import logging
 
 import keras
 import numpy as np
@@ -270,20 +269,47 @@ def test_labels_stand_at_the_first_piece_as_in_transformers(tmp_path):
             assert ours.tolist() == firsts
 
 
-def test_a_span_that_ends_inside_a_word_is_widened_to_it(caplog):
+def test_a_span_that_ends_inside_a_word_is_widened_to_it():
     found = read_tagged_input([{"text": "the parcels, now", "spans": [{"start": 5, "end": 11, "label": "X"}]}])
-    with caplog.at_level(logging.INFO):
-        spans = place_words(TOKENIZER, found, 24, 4).tag_spans(found)
-    assert spans == [[(1, 2, "X")]]
-    assert "1 spans begin or end inside a word and were widened to it" in caplog.text
+    true = place_words(TOKENIZER, found, 24, 4).true_spans(found)
+    assert true == ([[(1, 2, "X")]], [[(5, 11, "X")]], 1, 0)
     two = [
         {"start": 4, "end": 6, "label": "X"},
         {"start": 6, "end": 9, "label": "Y"},
         {"start": 3, "end": 4, "label": "Z"},
     ]
     found = read_tagged_input([{"text": "the parcels, now", "spans": two}])
-    assert place_words(TOKENIZER, found, 24, 4).tag_spans(found) == [[(1, 2, "X")]]
-    assert "2 spans hold no word of their own" in caplog.text
+    true = place_words(TOKENIZER, found, 24, 4).true_spans(found)
+    assert true == ([[(1, 2, "X")]], [[(3, 4, "Z"), (4, 6, "X"), (6, 9, "Y")]], 1, 2)
+    spaced = [{"text": " the  order ", "spans": [{"start": 0, "end": 6, "label": "X"}]}]
+    found = read_tagged_input(spaced)
+    assert place_words(TOKENIZER, found, 24, 4).true_spans(found) == ([[(0, 1, "X")]], [[(1, 4, "X")]], 0, 0)
+
+
+def test_scores_are_of_the_spans_as_they_were_written(tagger, tmp_path, caplog):
+    text = "Ada the New York"
+    [answer] = tagger.predict([text])
+    spans = [{name: span[name] for name in ("start", "end", "label")} for span in answer["spans"]]
+    assert [(span["start"], span["end"]) for span in spans] == [(0, 3), (8, 16)]
+    assert tagger.evaluate([text], [spans])["f1"] == 1.0
+    assert not caplog.text
+    cut = [{**spans[0], "end": 2}, {**spans[0], "start": 2}, spans[1]]  # one widened, and no word left for the other
+    path = write(tmp_path / "cut.jsonl", json.dumps({"text": text, "spans": cut}))
+    scores = tagger.evaluate(path)
+    assert (scores["precision"], scores["recall"]) == (1 / 2, pytest.approx(1 / 3))
+    assert f"{path}: 1 spans begin or end inside a word, and 1 hold no word of their own" in caplog.text
+    report = tagger.report(path)
+    assert report.tagged[0]["true"] == [(0, 2, "PER"), (2, 3, "PER"), (8, 16, "LOC")]
+    assert report.summary["spans"] == 3
+    space = [{"start": 3, "end": 4, "label": "PER"}]
+    assert tagger.report([text], [space]).tagged[0]["true"] == [(3, 4, "PER")]
+    caplog.clear()
+    found = tagger._read(path, require_label=True)
+    tagger._dataset(found, 1, False, shuffle=False)
+    assert "Training widens those to whole words and leaves these out" in caplog.text
+    caplog.clear()
+    assert tagger._epoch_scores(found) == scores
+    assert not caplog.text  # each epoch; the batches of these texts had their warning
 
 
 # Schemes
@@ -341,7 +367,7 @@ def test_plain_tags_may_be_letters_that_are_prefixes_elsewhere():
     assert [span["label"] for span in answer["spans"]] == list(dict.fromkeys(answer["tags"]))
     # The labels tell what the letters of a text are that has no others.
     _, scores, _, true, *_ = tagger._compared(tagger._read(words[1:], tags[1:], require_label=True))
-    assert true == [[(0, 1, "M"), (1, 2, "L")]]
+    assert true == [[(0, 3, "M"), (4, 9, "L")]]
     assert {"M", "L"} <= {*scores["labels"]} <= {*tagger.labels}
     assert small_tagger(labels=tagger.labels).scheme == "IO"
 
