@@ -114,9 +114,11 @@ def sections():
         ord(text) for text, _ in BertPreTokenizer().pre_tokenize_str("a" + "a".join(CHARS) + "a") if text != "a"
         and len(text) == 1
     ]  # fmt: skip
-    kinds = words._kinds()
-    for name, kind in (("run", words.RUNS), ("alone", words.ALONE), ("attached", words.ATTACHED)):
-        classes[name] = [point for point in np.flatnonzero(kinds == kind).tolist() if not 0xD800 <= point < 0xE000]
+    kinds = words.character_kinds()
+    for name, kind in (("run", [words.RUNS]), ("alone", [words.ALONE]), ("attached", [words.ATTACHED, words.FORMAT])):
+        classes[name] = [
+            point for point in np.flatnonzero(np.isin(kinds, kind)).tolist() if not 0xD800 <= point < 0xE000
+        ]
     classes["mark"] = [point for point in POINTS if unicodedata.category(chr(point))[0] == "M"]
     found = {name: ranges(sorted(points)) for name, points in classes.items()}
     found["lower"] = mapping([(point, list(map(ord, text))) for point, text in changed(lowercase=True)], 1)

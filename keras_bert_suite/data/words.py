@@ -7,8 +7,9 @@ import numpy as np
 
 __all__ = ["character_kinds", "find_words"]
 
-#: What a character does: it parts words, runs together with its like, is a word alone, or belongs to what is before it.
-PARTS, RUNS, ALONE, ATTACHED = range(4)
+#: What a character does: it parts words, runs together with its like, is a word alone, or belongs to what is before it,
+#: as a mark or without a form of its own, where it ends no word.
+PARTS, RUNS, ALONE, ATTACHED, FORMAT = range(5)
 
 #: Letters of scripts that are written without spaces between words.
 UNSPACED = (
@@ -32,13 +33,15 @@ UNSPACED = (
 def character_kinds():
     """The kind of every code point: uint8 `(0x110000,)`."""
     kinds = np.full(0x110000, PARTS, np.uint8)
-    by_category = {"L": RUNS, "N": RUNS, "M": ATTACHED, "P": ALONE, "S": ALONE, "Cf": ATTACHED, "Co": ALONE}
+    by_category = {"L": RUNS, "N": RUNS, "M": ATTACHED, "P": ALONE, "S": ALONE, "Cf": FORMAT, "Co": ALONE}
     for point in [*range(0x3A000), *range(0xE0000, 0xE0200)]:
         category = unicodedata.category(chr(point))
         kinds[point] = by_category.get(category, by_category.get(category[0], PARTS))
     for first, last in UNSPACED:
         letters = kinds[first : last + 1]
         letters[letters == RUNS] = ALONE
+    tags = kinds[0xE0000:0xE0080]  # of flags, which have a form
+    tags[tags == FORMAT] = ATTACHED
     kinds[0xF0000:] = ALONE
     return kinds
 
@@ -48,7 +51,8 @@ def find_words(texts):
 
     A word is a run of letters and digits. Punctuation, symbols and the letters
     of scripts without spaces, such as Chinese, are words alone; accents and
-    other marks belong to the character before them.
+    other marks belong to the character before them, and so do characters without
+    a form, such as the zero-width space, where more of the word comes after them.
 
     Args:
         texts: list of str.
@@ -66,13 +70,15 @@ def find_words(texts):
     bases = np.cumsum([0, *(len(text) + 1 for text in texts)])  # where each text begins
     before = np.concatenate([[PARTS], kinds[:-1]])
     # An attached character does as the one that it is attached to; what comes after it sees that one.
-    shown = np.maximum.accumulate(np.where(kinds == ATTACHED, 0, np.arange(len(kinds))))
+    shown = np.maximum.accumulate(np.where(kinds >= ATTACHED, 0, np.arange(len(kinds))))
     host = np.concatenate([[PARTS], kinds[shown][:-1]]) if len(kinds) else before
-    starts = (kinds == ALONE) | ((kinds == RUNS) & (host != RUNS)) | ((kinds == ATTACHED) & (before == PARTS))
+    starts = (kinds == ALONE) | ((kinds == RUNS) & (host != RUNS)) | ((kinds >= ATTACHED) & (before == PARTS))
     inside = kinds != PARTS
     first = np.flatnonzero(starts)
     breaks = np.flatnonzero(starts | ~inside)  # each word ends at the next of these
     end = np.append(breaks, len(kinds))[np.searchsorted(breaks, first, side="right")]
+    formed = np.maximum.accumulate(np.where(kinds == FORMAT, 0, np.arange(len(kinds))))
+    end = np.maximum(formed[end - 1], first) + 1
     offsets = np.searchsorted(first, bases)
     base = np.repeat(bases[:-1], np.diff(offsets))
     return np.stack([first - base, end - base], axis=1).astype("int64"), offsets.astype("int64")

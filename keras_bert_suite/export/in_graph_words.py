@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from keras_bert_suite.data.words import ALONE, ATTACHED, PARTS, RUNS, character_kinds
+from keras_bert_suite.data.words import ALONE, ATTACHED, FORMAT, PARTS, RUNS, character_kinds
 from keras_bert_suite.text.in_graph_parts import build_paged_lookup, row_ids, search
 
 __all__ = ["InGraphWords", "build_words", "find_runs", "join_texts"]
@@ -77,11 +77,15 @@ def _find_words(kinds):
     """`find_words` on the kinds of all characters of joined texts: `(starts, ends)`."""
     before = tf.concat([[PARTS], kinds], axis=0)[:-1]
     # An attached character does as the one that it is attached to; what comes after it sees that one.
-    own = before != ATTACHED
+    own = before < ATTACHED
     hosts = tf.concat([[PARTS], tf.boolean_mask(before, own)], axis=0)
     host = tf.gather(hosts, tf.cumsum(tf.cast(own, tf.int32)))
-    starts = (kinds == ALONE) | ((kinds == RUNS) & (host != RUNS)) | ((kinds == ATTACHED) & (before == PARTS))
-    return find_runs(starts, (kinds != PARTS) & ~starts)
+    starts = (kinds == ALONE) | ((kinds == RUNS) & (host != RUNS)) | ((kinds >= ATTACHED) & (before == PARTS))
+    firsts, ends = find_runs(starts, (kinds != PARTS) & ~starts)
+    formed = kinds != FORMAT
+    places = tf.concat([[-1], tf.where(formed)[:, 0]], axis=0)
+    last = tf.gather(places, tf.gather(tf.cumsum(tf.cast(formed, tf.int64)), ends - 1))
+    return firsts, tf.maximum(last, firsts) + 1
 
 
 def _first_pieces(found, bases, starts, ends):

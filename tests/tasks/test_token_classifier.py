@@ -286,6 +286,15 @@ def test_a_span_that_ends_inside_a_word_is_widened_to_it():
     assert place_words(TOKENIZER, found, 24, 4).true_spans(found) == ([[(0, 1, "X")]], [[(1, 4, "X")]], 0, 0)
 
 
+def test_no_span_ends_with_a_character_without_a_form(tagger):
+    text = "Ada\u200b the New\u200d York\u200b\u200e"
+    [answer] = tagger.predict([text])
+    assert [span["text"] for span in answer["spans"]] == ["Ada", "New\u200d York"]
+    for beyond in (0, 1):  # as people mark them, or machines
+        spans = [{**span, "end": span["end"] + beyond} for span in answer["spans"]]
+        assert tagger.evaluate([text], [spans])["f1"] == 1.0
+
+
 def test_scores_are_of_the_spans_as_they_were_written(tagger, tmp_path, caplog):
     text = "Ada the New York"
     [answer] = tagger.predict([text])

@@ -5,7 +5,7 @@
  * as conlleval reads them.
  */
 
-import { ALONE, ATTACHED, RUN } from "./character_table.js";
+import { ALONE, ATTACHED, MARK, RUN } from "./character_table.js";
 import { bestPlaces } from "./windows.js";
 
 /** The tag of a word that is in no span. */
@@ -135,7 +135,8 @@ function joinedWords({ text, table, ofText: { starts, ends } }) {
  * Finds the words of a text, by a rule that no tokenizer has a say in.
  *
  * A word is a run of letters and digits. Punctuation, symbols and the letters of scripts without spaces are words
- * alone; accents and other marks belong to the character before them.
+ * alone; accents and other marks belong to the character before them, and so do characters without a form, where more
+ * of the word comes after them.
  *
  * @param {string} text
  * @param {CharacterTable} table
@@ -153,7 +154,7 @@ export function findWords(text, table) {
     } else if (flags & ALONE || (flags & RUN && !inRun) || (flags & ATTACHED && !open)) {
       open = { start: at, end: after };
       words.push(open);
-    } else {
+    } else if (flags & (RUN | MARK) || point >= 0xe0000) {
       open.end = after;
     }
     inRun = flags & ATTACHED ? inRun : Boolean(flags & RUN);

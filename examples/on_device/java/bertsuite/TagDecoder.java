@@ -189,7 +189,8 @@ public final class TagDecoder {
      * Finds the words of a text, by a rule that no tokenizer has a say in.
      *
      * <p>A word is a run of letters and digits. Punctuation, symbols and the letters of scripts without spaces are
-     * words alone; accents and other marks belong to the character before them.
+     * words alone; accents and other marks belong to the character before them, and so do characters without a form,
+     * where more of the word comes after them.
      *
      * @return first and last-plus-one UTF-16 unit of each
      */
@@ -207,7 +208,7 @@ public final class TagDecoder {
             } else if (alone || (run && !inRun) || (attached && open == null)) {
                 open = new int[] {at, after};
                 words.add(open);
-            } else {
+            } else if (run || table.is(point, CharacterTable.MARK) || point >= 0xE0000) { // those are tags of flags
                 open[1] = after;
             }
             inRun = attached ? inRun : run;
