@@ -1,5 +1,6 @@
 """Several tasks over one encoder, trained together."""
 
+import inspect
 import json
 import random
 from pathlib import Path
@@ -13,14 +14,11 @@ from keras_bert_suite.errors import CheckpointError
 from keras_bert_suite.files import replaced_directory
 from keras_bert_suite.models import build_joint
 from keras_bert_suite.source import resolve_source
-from keras_bert_suite.tasks.registry import open_task, task_class
-from keras_bert_suite.tasks.trainable import TrainableTask
-from keras_bert_suite.training import BucketedDataset, MixedDataset
+from keras_bert_suite.tasks.registry import INDEX, open_task, task_class
+from keras_bert_suite.tasks.trainable import EpochScores, TrainableTask
+from keras_bert_suite.training import BucketedDataset, MixedDataset, current_distribution
 
 __all__ = ["MultiTask"]
-
-#: Names the tasks of a directory, in order.
-INDEX = "tasks.json"
 
 
 class MultiTask(TrainableTask):
@@ -65,6 +63,12 @@ class MultiTask(TrainableTask):
             raise ValueError("MultiTask: tasks must name one task at least. Received: none.")
         self.tasks = dict(tasks)
         first = next(iter(self.tasks.values()))
+        others = [name for name, task in self.tasks.items() if task.encoder is not first.encoder]
+        if others:
+            raise ValueError(
+                f"MultiTask: all tasks must be over one encoder. Received another one of: {', '.join(others)}. "
+                "Relations add their markers to it: build them first, and the others over their encoder and tokenizer."
+            )
         self.encoder, self.tokenizer = first.encoder, first.tokenizer
         self.max_length = max(task.max_length for task in self.tasks.values())
         self._joint = None
@@ -86,8 +90,10 @@ class MultiTask(TrainableTask):
         if tasks is None:
             return cls._open_saved(directory, options)
         chosen = {name: (one, {}) if isinstance(one, str) else one for name, one in tasks.items()}
+        with_tokens = [name for name, (kind, _) in chosen.items() if kind == "relation-classification"]
         with_pooler = [name for name, (kind, _) in chosen.items() if _reads_pooler(kind, directory)]
-        first = (with_pooler or list(chosen))[0]  # the encoder of a task that reads the pooler has one
+        # All share the encoder of the first: that of relations has rows for their markers, others may have a pooler.
+        first = (with_tokens or with_pooler or list(chosen))[0]
         kind, settings = chosen[first]
         opened = {first: task_class(kind).from_pretrained(directory, replace_head=True, **options, **settings)}
         shared = opened[first]
@@ -143,6 +149,26 @@ class MultiTask(TrainableTask):
 
     # Training
 
+    @property
+    def scores_texts(self):
+        """bool. Whether a task has a score of texts, which `fit` tells after each epoch."""
+        return any(task.scores_texts for task in self.tasks.values())
+
+    @property
+    def score_names(self):
+        """tuple of str. Those scores, each with the name of its task in front."""
+        return tuple(
+            f"{name}_{score}" for name, task in self.tasks.items() if task.scores_texts for score in task.score_names
+        )
+
+    def _epoch_scores(self, examples):
+        return {
+            f"{name}_{score}": value
+            for name, task in self.tasks.items()
+            if task.scores_texts
+            for score, value in task._epoch_scores(examples[name]).items()
+        }
+
     def _default_loss(self):
         return self._of_each("_default_loss")
 
@@ -157,7 +183,17 @@ class MultiTask(TrainableTask):
         return found
 
     def fit(
-        self, x, *, validation_data=None, sampling=1.0, epochs=3, batch_size=32, seed=None, columns=None, **options
+        self,
+        x,
+        *,
+        validation_data=None,
+        sampling=1.0,
+        epochs=3,
+        batch_size=32,
+        seed=None,
+        columns=None,
+        callbacks=None,
+        **options,
     ):
         """Train all tasks, each batch of one of them; tasks whose data are the same texts share their batches.
 
@@ -168,10 +204,14 @@ class MultiTask(TrainableTask):
                 in `training.MixedDataset`. Defaults to 1: by the number of batches.
             epochs, batch_size, seed: as in `TextClassifier.fit`.
             columns: optional dict from a task's name to which columns of its file to read.
-            **options: as in `TextClassifier.fit`: `directory`, `save_every`, `callbacks`, `verbose`, ...
+            callbacks: optional list of `keras.callbacks.Callback`.
+            **options: as in `TextClassifier.fit`: `directory`, `save_every`, `verbose`, ...
         Returns:
             `keras.callbacks.History`.
         """
+        for name in ("pairs", "class_weight", "packing"):
+            if name in options:
+                raise ValueError(f"MultiTask: fit has no {name}, which is for one task alone. Leave it out.")
         if self.recipe.r_drop:
             raise ValueError("MultiTask: r_drop is for one task of one label. Received: r_drop above 0.")
         if options.get("directory") is not None and seed is None:
@@ -180,6 +220,14 @@ class MultiTask(TrainableTask):
         validation = self._examples(validation_data, columns, "validation_data") if validation_data else None
         for name, found in examples.items():
             self.tasks[name]._learn_from(found)
+            if self.tasks[name].encoder is not self.encoder:
+                self.tasks[name].encoder, self.tasks[name].tokenizer = self.encoder, self.tokenizer
+                raise ValueError(
+                    f"MultiTask: {name} adds markers of its types of entities to a vocabulary that others share. Leave "
+                    "the types out."
+                )
+        if validation and self.scores_texts and current_distribution().name is None:
+            callbacks = [EpochScores(self, validation), *(callbacks or [])]
         order_seed = random.getrandbits(31) if seed is None else seed
         dataset = self._mixed(examples, batch_size, sampling, True, order_seed)
         dataset.epoch = -1  # `fit` ends an epoch before the first
@@ -188,6 +236,7 @@ class MultiTask(TrainableTask):
             validation_data=validation and self._mixed(validation, batch_size, 1.0, False, 0),
             epochs=epochs,
             seed=seed,
+            callbacks=callbacks,
             shuffle=False,
             **options,
         )
@@ -261,12 +310,14 @@ def _reads_pooler(kind, directory):
 
 def _moved(task, encoder):
     """Return a task over another encoder, with the weights of its own head."""
-    settings = {**task._values().get("keras_bert_suite", {}), "max_length": task.max_length}
-    settings = {name: value for name, value in settings.items() if value is not None}
-    if task.labels is not None:
-        settings["labels"] = task.labels
-    if getattr(task, "problem_type", None):
-        settings["problem_type"] = task.problem_type
+    settings = {
+        **task._values().get("keras_bert_suite", {}),
+        "max_length": task.max_length,
+        "labels": task.labels,
+        "problem_type": getattr(task, "problem_type", None),
+    }
+    taken = inspect.signature(type(task)).parameters
+    settings = {name: value for name, value in settings.items() if name in taken and value is not None}
     moved = type(task)(encoder, task.tokenizer, **settings)
     head = {weight.path: weight for weight in task.model.weights if layer_of(weight.path) in HEADS[task.head]}
     for weight in moved.model.weights:

@@ -9,7 +9,7 @@ from keras_bert_suite.errors import CheckpointError, check_choice
 from keras_bert_suite.source import resolve_source
 from keras_bert_suite.tasks.pretrained import own_values
 
-__all__ = ["TASKS", "open_task", "task_class", "task_of"]
+__all__ = ["INDEX", "TASKS", "open_task", "task_class", "task_of"]
 
 #: Name of a task -> (its module in this package, its class).
 TASKS = {
@@ -23,6 +23,8 @@ TASKS = {
     "few-shot-classification": ("few_shot", "FewShotClassifier"),
     "fill-mask": ("masked_lm", "MaskedLM"),
 }
+#: The file of a directory of several tasks that names them, in order.
+INDEX = "tasks.json"
 
 
 def task_class(name):
@@ -42,6 +44,10 @@ def task_of(source, revision=None):
         CheckpointError: if it has no head of a task that this package trains, and is no sentence-transformers model.
     """
     directory = Path(resolve_source(source, revision))
+    if (directory / INDEX).is_file():
+        raise CheckpointError(
+            f"{directory}: it holds several tasks. Open one of its folders, or all with MultiTask.from_pretrained."
+        )
     checkpoint = open_checkpoint(directory)
     named = own_values(checkpoint).get("task")
     if named in TASKS:

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 import keras_bert_suite as kbs
+from keras_bert_suite.errors import CheckpointError
 from keras_bert_suite.models import build_joint
-from keras_bert_suite.tasks import MultiTask, TokenClassifier, open_task
+from keras_bert_suite.tasks import MultiTask, RelationClassifier, TokenClassifier, open_task
 from keras_bert_suite.training import BucketedDataset, MixedDataset
 from tests.support.layer_checks import numpy_of
 from tests.support.selection import slow_to_compile
@@ -49,7 +50,7 @@ def test_both_are_learnt_in_one_pass(trained):
     scores = trained.evaluate(data(60, seed=7))
     assert scores["intent_accuracy"] > 0.95
     assert scores["slots_f1"] > 0.9
-    assert {"val_intent_accuracy", "val_slots_accuracy"} <= set(trained.history.history)
+    assert {"val_intent_accuracy", "val_slots_accuracy", "val_slots_f1"} <= set(trained.history.history)
     assert KEYWORDS["track"][0] == "where"
     [answer] = trained.predict(["where is my order"])
     assert answer["intent"]["label"] == "track"
@@ -77,6 +78,8 @@ def test_saved_together_and_each_opens_alone(trained, tmp_path):
         ]
     assert again.tasks["intent"].encoder is again.tasks["slots"].encoder
     assert len(alone.predict(texts)) == 2
+    with pytest.raises(CheckpointError, match=r"it holds several tasks. Open one of its folders"):
+        open_task(tmp_path / "saved")
 
 
 @slow_to_compile
@@ -122,8 +125,37 @@ def test_new_tasks_over_a_checkpoint(encoder_directory):
     assert set(multi.predict(["where is it"])[0]) == {"intent", "slots"}
 
 
+def relations(types=()):
+    spans = [{"start": 0, "end": 3}, {"start": 7, "end": 11}]
+    for span, kind in zip(spans, types, strict=False):
+        span["type"] = kind
+    return [{"text": "Ann at Acme", "head": spans[0], "tail": spans[1], "label": label} for label in ("works_at", "no")]
+
+
+@slow_to_compile
+def test_relations_share_the_encoder_that_has_their_markers(encoder_directory, tmp_path):
+    tasks = {"intent": "text-classification", "relation": "relation-classification"}
+    multi = MultiTask.from_pretrained(encoder_directory, tasks)
+    multi.compile(learning_rate=1e-3)
+    with pytest.raises(ValueError, match="relation adds markers of its types of entities"):
+        multi.fit({"intent": data(4)["intent"], "relation": relations(("PER", "ORG"))}, verbose=0)
+    multi.fit({"intent": data(4)["intent"], "relation": relations()}, epochs=1, verbose=0)
+    multi.save_pretrained(tmp_path / "saved")
+    again = MultiTask.from_pretrained(tmp_path / "saved")
+    assert again.tasks["intent"].encoder is again.tasks["relation"].encoder
+    row = relations()[:1]
+    [expected], [found] = (one.tasks["relation"].predict(row) for one in (multi, again))
+    assert found["label"] == expected["label"]
+    assert found["score"] == pytest.approx(expected["score"], abs=1e-5)
+
+
 def test_refused(encoder_directory):
     multi = new_tasks()
+    with pytest.raises(ValueError, match="fit has no packing, which is for one task alone"):
+        multi.fit(data(4), packing="auto")
+    intent = multi.tasks["intent"]
+    with pytest.raises(ValueError, match="over one encoder. Received another one of: relation"):
+        MultiTask({"intent": intent, "relation": RelationClassifier(intent.encoder, intent.tokenizer)})
     with pytest.raises(ValueError, match="data for each of intent, slots"):
         multi.fit({"intent": (["a"], ["b"])}, verbose=0)
     with pytest.raises(kbs.CheckpointError, match="no tasks.json"):
