@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from recipes import add_options, compare, padded_batch, train_network
 
+from keras_bert_suite.cli.shared import columns_from
 from keras_bert_suite.data import read_tagged
 from keras_bert_suite.data.tag_schemes import convert_tags, find_scheme, tags_to_spans
 from keras_bert_suite.errors import require
@@ -90,11 +91,6 @@ def read(path, columns, scheme=None, count=None):
         rows = [rows[index] for index in np.random.default_rng(0).permutation(len(rows))[:count]]
     scheme = scheme or find_scheme([row.tags for row in rows])
     return ([row.tokens for row in rows], [convert_tags(row.tags, scheme) for row in rows]), scheme
-
-
-def columns_from(text):
-    """Read `text=1,label=2`."""
-    return {key: int(value) for key, _, value in (part.partition("=") for part in text.split(","))} if text else None
 
 
 def main():

@@ -7,6 +7,7 @@ killed at any moment, the same command goes on from there. The output has the
 model, report.html to look at, and log.csv.
 """
 
+import inspect
 import shutil
 import sys
 import time
@@ -37,8 +38,8 @@ def add_arguments(parser):
     parser.add_argument("--dev", metavar="FILE", help="labelled examples to score after each epoch")
     parser.add_argument("--output", required=True, metavar="DIR", help="where the trained model goes")
     parser.add_argument("--overwrite", action="store_true", help="replace the output directory if it is there")
-    parser.add_argument("--epochs", type=positive_int, default=3, metavar="N", help="default: 3")
-    parser.add_argument("--batch-size", type=positive_int, default=32, metavar="N", help="default: 32")
+    parser.add_argument("--epochs", type=positive_int, metavar="N", help="default: 3, of few-shot pairs 1")
+    parser.add_argument("--batch-size", type=positive_int, metavar="N", help="default: 32, of few-shot pairs 16")
     parser.add_argument("--max-length", type=positive_int, metavar="N", help="longer texts are cut, in tokens")
     parser.add_argument("--replace-head", action="store_true", help="train a new head although the model has one")
     parser.add_argument("--dtype", metavar="POLICY", help="e.g. mixed_bfloat16 (default: float32)")
@@ -87,16 +88,18 @@ def _train(options, distribution):
     task = task_class(options.task).from_pretrained(options.model, **given, **settings_from(options))
     check_free(output, options.overwrite, room=16 * task.encoder.count_params())
     task.compile(**recipe_from(options))
+    defaults = inspect.signature(task.fit).parameters
+    batch_size = options.batch_size or defaults["batch_size"].default
     callbacks = []
     if is_chief:
-        callbacks += [] if options.json else [ProgressBar(batch_size=options.batch_size)]
+        callbacks += [] if options.json else [ProgressBar(batch_size=batch_size)]
         callbacks += [CSVLog(state / "log.csv")]
         callbacks += [TensorBoardLog(state / "tensorboard")] if options.tensorboard else []
     history = task.fit(
         options.train,
         validation_data=options.dev,
-        epochs=options.epochs,
-        batch_size=options.batch_size,
+        epochs=options.epochs or defaults["epochs"].default,
+        batch_size=batch_size,
         seed=options.seed,
         columns=columns,
         class_weight="balanced" if options.balance else None,

@@ -5,6 +5,7 @@ import importlib
 import json
 import logging
 import os
+import re
 import sys
 import tempfile
 
@@ -50,8 +51,8 @@ def add_columns(parser):
     parser.add_argument(
         "--columns",
         metavar="KEY=NAME,...",
-        help="which columns of the file hold text, text_b and label, by name or, without a header, by position: "
-        "text=0,label=1",
+        help="which columns of the file hold text, text_b and label, by name or, without a header, by position "
+        "(in CoNLL columns -1 is the last): text=0,label=1",
     )
 
 
@@ -64,7 +65,7 @@ def columns_from(text):
         key, separator, name = part.partition("=")
         if not separator or not name:
             raise ValueError(f"--columns must be KEY=NAME,... with the keys text, text_b and label. Received: {text}")
-        columns[key.strip()] = int(name) if name.strip().isdigit() else name.strip()
+        columns[key.strip()] = int(name) if re.fullmatch(r"\s*-?\d+\s*", name) else name.strip()
     return columns
 
 
