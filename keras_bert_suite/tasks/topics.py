@@ -1,19 +1,20 @@
 """What a heap of texts is about: clusters of their embeddings, and the words that tell each from the others."""
 
 import dataclasses
+import itertools
 import math
-import re
+import unicodedata
 from collections import Counter
 
 import numpy as np
 
+from keras_bert_suite.data.words import ALONE, character_kinds, find_words
 from keras_bert_suite.errors import check_positive_int
 from keras_bert_suite.tasks.clustering import silhouette, spherical_k_means
 from keras_bert_suite.tasks.inputs import listed
 
 __all__ = ["Topics", "find_topics", "topic_keywords"]
 
-WORD = re.compile(r"\w[\w'’-]*\w")
 #: How many times as frequent as in the other topics a word must be to be a keyword.
 DISTINCT = 2.0
 #: Vectors that decide the directions and the number of topics: more do not decide them better.
@@ -173,8 +174,8 @@ def topic_keywords(texts, assignments, num_topics, num_keywords=8):
     Source: Grootendorst 2022, section 3.3.
     """
     counts = [Counter() for _ in range(num_topics)]
-    for text, topic in zip(texts, np.asarray(assignments).tolist(), strict=True):
-        counts[topic].update(word for word in WORD.findall(text.lower()) if not word.isdigit())
+    for words, topic in zip(_words(texts), np.asarray(assignments).tolist(), strict=True):
+        counts[topic].update(words)
     overall = sum(counts, Counter())
     total = sum(overall.values())
     average = total / num_topics
@@ -184,7 +185,26 @@ def topic_keywords(texts, assignments, num_topics, num_keywords=8):
         scores = {
             word: count * math.log(1 + average / overall[word])
             for word, count in topic.items()
-            if count * (total - size) > DISTINCT * (overall[word] - count) * size
+            if size == total or count * (total - size) > DISTINCT * (overall[word] - count) * size
         }
         keywords.append(sorted(scores, key=lambda word: (-scores[word], word))[:num_keywords])
     return keywords
+
+
+def _words(texts):
+    """Yield, for each text, a list of what may be a keyword."""
+    texts = [unicodedata.normalize("NFC", text).lower() for text in texts]
+    spans, offsets = find_words(texts)
+    kinds = character_kinds()
+    for text, bounds in zip(texts, itertools.pairwise(offsets), strict=True):
+        found, letter = [], None  # letter: where the last one stands that is a word alone
+        for start, end in spans[slice(*bounds)].tolist():
+            if kinds[ord(text[start])] != ALONE:
+                found += [text[start:end]] if end - start > 1 and not text[start:end].isdigit() else []
+                letter = None
+            elif text[start].isalpha():
+                found += [text[letter[0] : end]] if letter and letter[1] == start else []
+                letter = start, end
+            else:
+                letter = None
+        yield found

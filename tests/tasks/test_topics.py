@@ -1,5 +1,7 @@
 """Clusters are those that are there; silhouettes are scikit-learn's; keywords tell topics apart."""
 
+import unicodedata
+
 import numpy as np
 import pytest
 
@@ -71,6 +73,25 @@ def test_keywords_are_the_words_of_a_subject():
 def test_keywords_know_no_language():
     texts = ["die katze schläft", "eine katze frisst", "der regen fällt", "noch mehr regen", "идёт снег", "снег тает"]
     assert [words[0] for words in topic_keywords(texts, [0, 0, 1, 1, 2, 2], 3, 1)] == ["katze", "regen", "снег"]
+
+
+@pytest.mark.parametrize(
+    ("texts", "words"),
+    [
+        (["मौसम अच्छा है", "आज मौसम", "मेरी किताब", "नई किताब"], ["मौसम", "किताब"]),
+        (["phở bò", "phở gà", "mưa to", "mưa nhỏ"], ["phở", "mưa"]),
+        (["今天下雨。", "又下雨了", "足球比赛", "看足球,好"], ["下雨", "足球"]),
+    ],
+)
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_keywords_of_scripts_with_marks_and_without_spaces(texts, words, form):
+    texts = [unicodedata.normalize(form, text) for text in texts]
+    expected = [unicodedata.normalize("NFC", word) for word in words]
+    assert [found[0] for found in topic_keywords(texts, [0, 0, 1, 1], 2, 1)] == expected
+
+
+def test_one_topic_has_its_most_frequent_words():
+    assert topic_keywords(["rain again", "rain"], [0, 0], 1, 1) == [["rain"]]
 
 
 def test_topics_of_texts():
