@@ -10,7 +10,7 @@ from keras_bert_suite.errors import check_positive_int
 from keras_bert_suite.training.interruption import noted_signals
 from keras_bert_suite.training.one_training import OneTraining
 from keras_bert_suite.training.run_identity import check_run, describe_run
-from keras_bert_suite.training.tf_batches import as_fit_reads, as_tf_dataset, first_batches
+from keras_bert_suite.training.tf_batches import as_fit_reads, as_tf_dataset, first_batches, readable
 from keras_bert_suite.training.training_state import check_variables, find_state, named_variables
 
 __all__ = ["fit_resumable"]
@@ -106,6 +106,7 @@ def fit_resumable(
     directory = Path(directory)
     first_epoch = dataset.starting_at(0, 0)
     examples = first_batches(first_epoch)
+    validation_data = readable(validation_data)
     _build(model, examples[0])
     identity = describe_run(model, dataset, callbacks, epochs, settings)
     with noted_signals() as noted, _values_kept(model.optimizer) as put_back:
@@ -202,8 +203,11 @@ def _train_epoch(model, dataset, training, examples, validation_data, fit_option
         return
     left = dataset.starting_at(epoch, training.step)
     training.epoch_steps = training.step + left.num_batches
+    if keras.backend.backend() == "tensorflow":
+        left = as_tf_dataset(left, examples, fit_options.get("class_weight"))
+        fit_options = {**fit_options, "class_weight": None}
     model.fit(
-        as_tf_dataset(left, examples) if keras.backend.backend() == "tensorflow" else left,
+        left,
         initial_epoch=epoch,
         epochs=epoch + 1,
         shuffle=False,  # Each epoch has its order from the data set.

@@ -1,5 +1,7 @@
 """Batches for TensorFlow: the shapes that were asked for, in order, and no tuner that has to be waited for."""
 
+import threading
+
 import keras
 import numpy as np
 import pytest
@@ -64,12 +66,33 @@ def test_no_thread_tunes_buffers():
     assert as_tf_dataset(batches, [batches[0]]).options().autotune.enabled is False
 
 
-def test_what_fit_reads_as_well_by_itself_is_left_to_it():
-    threads = Batches([batch_of(1, 1)])
-    threads.workers = 2
-    for data in (None, batch_of(1, 1), threads):
+def test_what_is_no_pydataset_is_left_as_it_is():
+    for data in (None, batch_of(1, 1)):
         assert readable(data) is data
     assert readable(Batches([batch_of(1, 1)])).options().autotune.enabled is False
+
+
+def test_workers_make_batches_beside_each_other_and_in_order():
+    class Slow(Batches):
+        def __getitem__(self, index):
+            meet.wait(timeout=30)  # passes only where two are made at a time
+            return super().__getitem__(index)
+
+    meet = threading.Barrier(2)
+    batches = Slow([batch_of(rows, 4) for rows in range(1, 9)])
+    batches.workers = 2
+    examples = [batch_of(1, 4), batch_of(2, 4)]
+    assert [len(targets) for _, targets, _ in as_tf_dataset(batches, examples)] == list(range(1, 9))
+
+
+@pytest.mark.parametrize("labels", [np.array([0, 3, 1]), np.array([[0], [3], [1]]), np.eye(4)[[0, 3, 1]]])
+def test_a_label_without_a_weight_counts_as_ever(labels):
+    inputs = batch_of(3, 4)[0]
+    [(_, targets, weights)] = as_tf_dataset(Batches([(inputs, labels)]), class_weight={0: 2.0, 1: 0.5})
+    np.testing.assert_array_equal(targets, labels)
+    assert weights.numpy().tolist() == [2.0, 1.0, 0.5]
+    with pytest.raises(ValueError, match="for batches without weights of their own"):
+        as_tf_dataset(Batches([(inputs, labels, np.ones(3))]), class_weight={0: 2.0})
 
 
 def test_epochs_begin_and_end_as_where_fit_reads_the_batches_itself():
