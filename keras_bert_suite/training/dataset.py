@@ -232,13 +232,14 @@ class BucketedDataset(TextDataset):
     def _with_two_lengths(self, plan):
         """Make the first two batches differ in length, unless all batches of all epochs are of one.
 
-        On TensorFlow, Keras takes what those two have in common for the shape of all.
+        Keras on TensorFlow takes what those two have in common for the shape of all.
         """
-        if len(plan) < 2 or len(self.buckets) == 1:
+        if keras.backend.backend() != "tensorflow" or len(plan) < 2 or len(self.buckets) == 1:
             return plan
         first, longest = plan[0], int(self.buckets[-1])
         if first.length < longest and all(batch.length == first.length for batch in plan):
-            plan[1] = plan[1]._replace(length=longest)
+            longer = next(int(length) for length in self.buckets if length > first.length)
+            plan[1] = plan[1]._replace(length=longer)
         elif self.shuffle and all(batch.length == longest for batch in plan):
             plan = self._with_a_short_batch(plan)
         other = next((index for index, batch in enumerate(plan) if batch.length != first.length), 1)
