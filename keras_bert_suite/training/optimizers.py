@@ -50,7 +50,8 @@ def build_optimizer(
             update. Those left over when training ends are not used. Above 1,
             Keras cannot train under a `tf.distribute` strategy. Defaults to 1.
         ema_momentum: optional float in [0, 1), e.g. 0.999. At the end of
-            `fit` the weights become their exponential moving average over the updates.
+            `fit` the weights become their exponential moving average over the
+            updates: with a momentum of `t / (t + 9)` after `t` of them, while that is less.
     Returns:
         `AdamW` or `Lamb`.
     Example:
@@ -125,6 +126,14 @@ class _Layerwise:
             scale = self.global_clipnorm / torch.clamp(norm, min=self.global_clipnorm)
             torch._foreach_mul_(grads, scale + (norm - norm))  # NaN where the norm is not finite
         return grads
+
+    def _update_model_variables_moving_average(self, trainable_variables):
+        """Average over the updates so far while they are few: else a short training ends where it began."""
+        momentum, updates = self.ema_momentum, ops.cast(self.iterations, "float32")
+        few = ops.power(updates / (updates + 9), 1 / (self.gradient_accumulation_steps or 1))
+        self.ema_momentum = ops.minimum(few, momentum)
+        super()._update_model_variables_moving_average(trainable_variables)
+        self.ema_momentum = momentum
 
     def _apply_weight_decay(self, variables):
         """Leave it to the update: here Keras has one learning rate for all variables."""

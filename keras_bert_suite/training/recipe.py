@@ -31,7 +31,8 @@ class Recipe:
             with for the block below it.
         accumulation_steps: int. Batches an update: large batches in little memory.
         ema_momentum: optional float, e.g. 0.999: the weights at the end are
-            the exponential moving average over the updates.
+            the exponential moving average over the updates. Scores during
+            the training are those of the weights themselves.
         label_smoothing: float in [0, 1).
         r_drop: float. Weight of the divergence between two passes of each
             example under different dropout; 0 makes one pass.
@@ -77,6 +78,11 @@ class Recipe:
                 raise ValueError(f"Recipe: {name} must be 0 or above. Received: {name}={value}.")
         if self.learning_rate == 0:
             raise ValueError("Recipe: learning_rate must be above 0. Received: learning_rate=0.")
+        if self.ema_momentum is not None and self.patience is not None:
+            raise ValueError(
+                "Recipe: ema_momentum ends with the average over the training, patience with the weights of its best "
+                "epoch. Leave out one of them."
+            )
         if self.lora_rank and (self.gradual_unfreezing or self.frozen_blocks):
             raise ValueError("Recipe: lora_rank already freezes the encoder. Leave out what else freezes a part of it.")
 
@@ -88,6 +94,11 @@ class Recipe:
         """Build the optimizer for a training of `num_batches` batches in all; `None`: not known."""
         if not isinstance(self.optimizer, str):
             return self.optimizer
+        if num_batches is not None and num_batches < self.accumulation_steps:
+            raise ValueError(
+                f"Recipe: accumulation_steps must be at most the {num_batches} batches of the training, or there is no "
+                f"update. Received: accumulation_steps={self.accumulation_steps}."
+            )
         return build_optimizer(
             self.peak(model),
             total_steps=None if num_batches is None else -(-num_batches // self.accumulation_steps),

@@ -237,12 +237,11 @@ def test_after_fit_the_weights_are_their_moving_average(variant):
 
     model = small_model()
     fit(model, build_optimizer(1e-2, ema_momentum=0.6, **variant), callbacks=[Keep()])
-    average = kept[1] if variant.get("accumulation_steps") else kept[0]
-    if "accumulation_steps" in variant:  # the newest weights have counted for one batch of two so far
-        average = np.sqrt(0.6) * average + (1 - np.sqrt(0.6)) * kept[3]
-    else:
-        for value in kept[1:]:
-            average = 0.6 * average + 0.4 * value
+    every, average = variant.get("accumulation_steps", 1), 0.0
+    for number, value in enumerate(kept):
+        updates = number // every  # before this batch
+        momentum = min(0.6, (updates / (updates + 9))) ** (1 / every)
+        average = momentum * average + (1 - momentum) * value
     np.testing.assert_allclose(numpy_of(model.get_layer("classifier").kernel), average, atol=1e-6)
     assert np.abs(average - kept[-1]).max() > 1e-4
 
