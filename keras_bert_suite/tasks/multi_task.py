@@ -147,6 +147,10 @@ class MultiTask(TrainableTask):
         for task in self.tasks.values():
             task._new_parts = task._new_parts & parts
 
+    @property
+    def _opened(self):
+        return any(task._opened for task in self.tasks.values())
+
     # Training
 
     @property

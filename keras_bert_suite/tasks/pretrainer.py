@@ -187,7 +187,7 @@ class Pretrainer(TrainableTask):
             )
             task = cls(find_encoder(model), tokenizer, **options)
             task._model = model
-        task._new_parts = new_parts
+        task._new_parts, task._opened = new_parts, True
         task._continues = True
         task.compile()
         return task

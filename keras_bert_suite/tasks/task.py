@@ -86,7 +86,7 @@ class Task(TrainableTask):
             encoder, new_parts = load_weights(checkpoint, lambda: build_encoder(config, checkpoint.policy(dtype)))
             new_parts = {*HEADS[cls.head], *new_parts}
             task = cls(encoder, tokenizer, **settings)
-        task._new_parts = new_parts
+        task._new_parts, task._opened = new_parts, True
         return task
 
     @classmethod

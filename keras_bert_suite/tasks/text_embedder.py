@@ -156,6 +156,7 @@ class TextEmbedder(TrainableTask):
             similarity_fn_name=modules.similarity,
             include_prompt=modules.include_prompt,
         )
+        embedder._opened = True
         embedder.encoder = encoder  # with its pooler: nothing here reads it, but what is saved is to be whole
         return embedder
 

@@ -1,5 +1,6 @@
 """`TrainableTask`: what every task that is trained has in common: how to train, and doing it."""
 
+import hashlib
 import math
 import random
 import types
@@ -10,6 +11,7 @@ import numpy as np
 
 from keras_bert_suite.layers.base import truncated_normal
 from keras_bert_suite.models import build_packed, can_pack, encoder_config
+from keras_bert_suite.models.features import head_dtype
 from keras_bert_suite.tasks.exportable import Exportable
 from keras_bert_suite.tasks.inputs import is_batched
 from keras_bert_suite.training import (
@@ -24,7 +26,6 @@ from keras_bert_suite.training import (
     memory_guard,
 )
 from keras_bert_suite.training.backend import compiles_per_shape, dropout_under, packs_by_default
-from keras_bert_suite.training.dataset import TextDataset
 from keras_bert_suite.training.tf_batches import EpochsOf, readable
 
 __all__ = ["TrainableTask"]
@@ -49,6 +50,9 @@ class TrainableTask(Exportable):
     scores_texts = False
     #: How much the loss of each output counts, by its name; `None` where there is one.
     _loss_weights = None
+    #: Whether the weights are of a checkpoint, and then a digest of what they were before the first training.
+    _opened = False
+    _origin = None
 
     recipe = Recipe()
     _compile_options = types.MappingProxyType({"loss": None, "metrics": None, "jit_compile": None})
@@ -167,18 +171,27 @@ class TrainableTask(Exportable):
         }
         if directory is not None and seed is None:
             raise ValueError("fit: a training that can be resumed needs a seed. Received: directory without seed.")
+        for_keras = _is_for_keras(validation_data)
         if is_batched(x):
+            if not for_keras:
+                raise ValueError(
+                    "fit: validation_data must be batches, as x is: token arrays and targets, or a data set. "
+                    f"Received: {type(validation_data).__name__}."
+                )
             if seed is not None:
                 keras.utils.set_random_seed(seed)  # Keras orders arrays itself.
             if class_weight is not None:
                 common["class_weight"] = class_weight
             return self._train(x, y, validation_data=validation_data, batch_size=batch_size, **common)
+        if "shuffle" in options:
+            raise ValueError("fit: shuffle is for token arrays. Texts have an order of their own in each epoch.")
         examples = self._read(x, y, pairs, columns, require_label=True)
         self._learn_from(examples)
-        for_keras = _is_for_keras(validation_data)
         if not for_keras:
             given = validation_data if isinstance(validation_data, tuple) else (validation_data, None)
             validation = self._read(*given, None, columns, require_label=True)
+        if for_keras and validation_data is not None and packing == "auto":
+            packing = False  # a model of packed rows could not score it
         packed = self._packs(packing)
         # Keras seeds Python's generator along with its own, so keras.utils.set_random_seed governs this too.
         order_seed = random.getrandbits(31) if seed is None else seed
@@ -234,15 +247,19 @@ class TrainableTask(Exportable):
             directory: optional path. Where the training keeps its state, so that it can be killed and goes on.
             save_every: float. Seconds between two states; several processes save after each epoch.
         """
+        distribution = current_distribution()
+        # Weights that are parted between processes cannot be read in one of them.
+        readable_here = distribution.name != "model-parallel" or distribution.num_processes == 1
+        if self._opened and self._origin is None and readable_here:
+            self._origin = _digest(weight for weight in self.encoder.weights if _part(weight) not in self._new_parts)
         if seed is not None:
             self._draw_under(seed)
         num_batches = options.get("steps_per_epoch") or _num_batches(x, batch_size)
         model = self._trained_model(x)
+        if self.recipe.patience is not None and validation_data is None:
+            raise ValueError("fit: patience watches the scores on validation_data. Received: none. Pass some.")
         if self.recipe.r_drop:
-            x, validation_data = (
-                RepeatedDataset(data) if isinstance(data, TextDataset) else data for data in (x, validation_data)
-            )
-        distribution = current_distribution()
+            x, validation_data = (data if data is None else _repeated(data) for data in (x, validation_data))
         x, validation_data = (
             distribution.dataset(data) if isinstance(data, keras.utils.PyDataset) else data
             for data in (x, validation_data)
@@ -256,7 +273,7 @@ class TrainableTask(Exportable):
             for layer in model.layers:
                 if layer.name in self._new_parts:  # a pooler, say, that was never trained
                     layer.trainable = True
-            self._compile_model(model, num_batches and num_batches * epochs)
+            self._compile_model(model, num_batches and num_batches * (epochs - options.get("initial_epoch", 0)))
             arguments = {
                 "validation_data": readable(validation_data),
                 "epochs": epochs,
@@ -272,7 +289,16 @@ class TrainableTask(Exportable):
                 history = model.fit(batches, y, batch_size=batch_size, **arguments)
             else:
                 arguments.pop("shuffle", None)  # the data set's own order is what can be resumed
-                arguments["settings"] = {"recipe": self.recipe.to_dict(), "seed": seed}
+                arguments["settings"] = {
+                    "recipe": self.recipe.to_dict(),
+                    "seed": seed,
+                    "encoder": encoder_config(self.encoder).to_dict(),
+                    "dtype": head_dtype(self.encoder).name,
+                    "weights": self._origin,
+                    "validation_data": validation_data.fingerprint()
+                    if hasattr(validation_data, "fingerprint")
+                    else None,
+                }
                 history = fit_resumable(model, x, **_states(directory, save_every, distribution), **arguments)
         self._new_parts = set()
         return history
@@ -284,7 +310,7 @@ class TrainableTask(Exportable):
     def _draw_under(self, seed):
         """Draw new weights and dropout from `seed`, without touching any global generator."""
         kernels = [weight for weight in self.model.weights if weight.path.endswith("/kernel")]
-        for number, kernel in enumerate(kernel for kernel in kernels if kernel.path.split("/")[0] in self._new_parts):
+        for number, kernel in enumerate(kernel for kernel in kernels if _part(kernel) in self._new_parts):
             initializer = truncated_normal(encoder_config(self.encoder).initializer_range, seed=seed + number)
             kernel.assign(initializer(kernel.shape))
         for number, layer in enumerate(self.model._flatten_layers()):
@@ -311,6 +337,30 @@ class EpochScores(keras.callbacks.Callback):
         self.model  # noqa: B018 - on JAX, asking for it puts the trained values into the variables
         scores = self._task._epoch_scores(self._examples)
         logs.update({f"val_{name}": scores[name] for name in self._task.score_names if f"val_{name}" not in logs})
+
+
+def _part(weight):
+    """The layer of the task's model that a weight is in."""
+    return weight.path.split("/")[0]
+
+
+def _digest(weights):
+    """Return a str that tells a checkpoint's weights from others, by the beginning of each."""
+    digest = hashlib.sha256()
+    for weight in weights:
+        values = keras.ops.convert_to_numpy(weight).ravel()[:1024]
+        digest.update(f"{weight.path} {weight.shape} ".encode() + values.astype("float32").tobytes())
+    return digest.hexdigest()
+
+
+def _repeated(data):
+    """Return batches with every row twice, as `RDropLoss` compares them."""
+    if not isinstance(data, keras.utils.PyDataset):
+        raise ValueError(
+            "fit: r_drop needs texts, a file or a keras.utils.PyDataset, whose rows it can pass through twice. "
+            f"Received: {type(data).__name__}."
+        )
+    return RepeatedDataset(data)
 
 
 def _states(directory, save_every, distribution):

@@ -72,6 +72,12 @@ class EarlyStopping(keras.callbacks.EarlyStopping):
     def __init__(self, monitor="val_loss", *, patience=0, restore_best_weights=True, **options):
         super().__init__(monitor, patience=patience, restore_best_weights=restore_best_weights, **options)
 
+    def get_monitor_value(self, logs):
+        """Return the value that is monitored, or `None` after an epoch without validation."""
+        if self.monitor not in logs and any(name.startswith("val_") for name in logs):
+            raise ValueError(f"EarlyStopping: monitor must be one of {', '.join(logs)}. Received: {self.monitor}.")
+        return logs.get(self.monitor)
+
     def get_state(self):
         """Return the best value and its epoch, the epochs waited since, and the best weights."""
         return _memory(self)

@@ -4,8 +4,10 @@ import keras
 import numpy as np
 import pytest
 
+import keras_bert_suite as kbs
 from keras_bert_suite import TextClassifier
 from keras_bert_suite.errors import TrainingInterrupted
+from keras_bert_suite.models import encoder_config
 from tests.support.layer_checks import numpy_of
 from tests.support.selection import slow_to_compile
 from tests.tasks.small import LABELS, examples, small_classifier
@@ -104,6 +106,84 @@ def test_an_interrupted_fit_goes_on_to_the_same_weights(tmp_path):
     assert history["loss"] == expected["loss"]
     for path, value in weights_of(resumed).items():
         np.testing.assert_array_equal(value, weights_of(whole)[path], err_msg=path)
+
+
+@slow_to_compile
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ("weights", r"weights was '\w{64}' and is '\w{64}'"),
+        ("dropout", r"encoder\.dropout_rate was 0\.\d+ and is 0\.5"),
+        ("dtype", "dtype was 'float32' and is 'mixed_bfloat16'"),
+        ("dev", "validation_data was .* and is "),
+    ],
+)
+def test_a_training_goes_on_from_the_same_checkpoint_and_towards_the_same_scores(tmp_path, changed, message):
+    small_classifier(labels=LABELS).save_pretrained(tmp_path / "checkpoint")
+
+    def go_on(changed=None):
+        dtype = "mixed_bfloat16" if changed == "dtype" else None
+        classifier = TextClassifier.from_pretrained(tmp_path / "checkpoint", dtype=dtype)
+        if changed == "weights":
+            kernel = classifier.encoder.get_layer("block_0").weights[0]
+            kernel.assign(kernel.value * 2)
+        if changed == "dropout":
+            encoder = kbs.models.build_encoder(encoder_config(classifier.encoder).replace(dropout_rate=0.5))
+            classifier = TextClassifier(encoder, classifier.tokenizer, classifier.labels)
+        classifier.compile(learning_rate=1e-3)
+        count = 5 if changed == "dev" else 7
+        dev = TEXTS[:count], ANSWERS[:count]
+        return classifier.fit(
+            TEXTS, ANSWERS, validation_data=dev, epochs=1, seed=1, directory=tmp_path / "state", verbose=0
+        )
+
+    expected = go_on().history
+    assert go_on().history == expected
+    with pytest.raises(ValueError, match=f"cannot go on from .* settings differ: .*{message}"):
+        go_on(changed)
+
+
+def test_the_same_task_goes_on_after_it_was_interrupted(tmp_path):
+    """As in a notebook: its weights have changed since."""
+    small_classifier(labels=LABELS).save_pretrained(tmp_path / "checkpoint")
+    classifier = TextClassifier.from_pretrained(tmp_path / "checkpoint")
+    classifier.compile(learning_rate=1e-3)
+    arguments = {"epochs": 2, "seed": 1, "directory": tmp_path / "state", "save_every": 1e-9, "verbose": 0}
+    with pytest.raises(RuntimeError, match="killed"):
+        classifier.fit(TEXTS, ANSWERS, callbacks=[Stop()], **arguments)
+    assert len(classifier.fit(TEXTS, ANSWERS, **arguments).history["loss"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("recipe", "options", "message"),
+    [
+        ({"patience": 1}, {}, "patience watches the scores on validation_data. Received: none"),
+        ({"accumulation_steps": 64}, {}, "accumulation_steps must be at most the .* batches of the training"),
+        ({}, {"shuffle": False}, "shuffle is for token arrays"),
+        ({"patience": 1, "ema_momentum": 0.9}, {}, "Leave out one of them"),
+    ],
+)
+def test_what_would_do_nothing_is_refused(recipe, options, message):
+    with pytest.raises(ValueError, match=message):
+        fit(recipe, **options)
+
+
+def test_two_passes_need_rows_that_can_be_passed_twice():
+    classifier = small_classifier(labels=LABELS)
+    classifier.compile(learning_rate=1e-3, r_drop=1.0)
+    arrays = classifier.tokenizer(TEXTS, max_length=16)
+    with pytest.raises(ValueError, match=r"r_drop needs texts, a file or a keras.utils.PyDataset.* Received: dict"):
+        classifier.fit(arrays, np.zeros(len(TEXTS), "int32"), verbose=0)
+
+
+def test_validation_data_of_another_kind():
+    classifier = small_classifier()
+    classifier.compile(learning_rate=1e-3)
+    arrays = classifier.tokenizer(TEXTS, max_length=16), np.zeros(len(TEXTS), "int32")
+    history = classifier.fit(TEXTS, ANSWERS, validation_data=arrays, epochs=1, verbose=0).history
+    assert np.isfinite(history["val_loss"]).all()
+    with pytest.raises(ValueError, match="validation_data must be batches, as x is.* Received: str"):
+        classifier.fit(*arrays, validation_data="dev.tsv", verbose=0)
 
 
 def test_a_resumable_fit_needs_a_seed(tmp_path):

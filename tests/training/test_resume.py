@@ -293,6 +293,12 @@ def test_arguments_are_checked(tmp_path):
         fit_resumable(model, small.Batches(), directory=tmp_path, settings={"a": object()})
 
 
+def test_stopping_by_a_score_that_nothing_has():
+    stopping = EarlyStopping("val_f1", mode="max")
+    with pytest.raises(ValueError, match=r"monitor must be one of .*val_loss.* Received: val_f1"):
+        small.build_model().fit(small.Batches(), validation_data=small.Batches(), callbacks=[stopping], verbose=0)
+
+
 def test_only_so_many_states_are_kept_and_seconds_say_when(tmp_path):
     break_off(tmp_path, ("batch", 2, 3), keep=3, save_every_steps=None, save_every=1000.0)
     assert sorted(os.listdir(tmp_path)) == ["step-00000006.safetensors", "step-00000012.safetensors"]
