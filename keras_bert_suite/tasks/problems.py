@@ -243,15 +243,16 @@ def problem_of(examples):
     """Return the kind that labels are of: lists are several, numbers with a fraction are refused, else one.
 
     Raises:
-        DataError: if most labels are numbers with a fraction: they could be names, but hardly ever are.
+        DataError: if all labels are numbers, and one has a fraction: they could be names, but hardly ever are.
     """
     labels = [label for label in examples.labels if label is not None]
     if labels and all(isinstance(label, list | tuple) for label in labels):
         return MultiLabel
-    if labels and all(map(_is_fraction, labels)):
+    fractions = [label for label in labels if not _is_whole(label)]
+    if fractions and all(map(_is_number, labels)):
         raise DataError(
-            f'the labels look like numbers, not names. Received: {labels[0]!r}. Choose the problem type "regression" '
-            'to predict numbers, or "single_label_classification".',
+            f'the labels look like numbers, not names. Received: {fractions[0]!r}. Choose the problem type '
+            '"regression" to predict numbers, or "single_label_classification".',
             examples.path,
         )
     return SingleLabel
@@ -287,13 +288,17 @@ def _lists(examples):
     return lists
 
 
-def _is_fraction(label):
+def _is_number(label):
     if isinstance(label, Real):
-        return not isinstance(label, Integral)
+        return True
     try:
-        return math.isfinite(float(label)) and not label.strip().lstrip("+-").isdigit()
+        return math.isfinite(float(label))
     except (TypeError, ValueError):
         return False
+
+
+def _is_whole(label):
+    return label.strip().lstrip("+-").isdigit() if isinstance(label, str) else isinstance(label, Integral)
 
 
 def _number(label, path, line):

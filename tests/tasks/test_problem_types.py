@@ -7,7 +7,8 @@ import pytest
 
 from keras_bert_suite import DataError, TextClassifier
 from keras_bert_suite.reports import multi_label_scores, write_report
-from keras_bert_suite.tasks.problems import MultiLabel, Regression
+from keras_bert_suite.tasks.inputs import Texts
+from keras_bert_suite.tasks.problems import MultiLabel, Regression, SingleLabel, problem_of
 from tests.support.selection import slow_to_compile
 from tests.tasks.small import KEYWORDS, LABELS, examples, small_classifier
 
@@ -159,6 +160,24 @@ def test_rare_labels_can_count_for_more():
     assert {weight for weight, label in zip(weights, labels, strict=False) if label == "cancel"} == {2.0}
     classifier.compile(learning_rate=1e-3)
     classifier.fit(texts, labels, class_weight={"cancel": 0.0}, epochs=1, seed=1, verbose=0)
+
+
+@pytest.mark.parametrize("suffix", ["tsv", "jsonl"])
+def test_scores_are_no_classes_though_some_are_whole(tmp_path, suffix):
+    path = tmp_path / f"scores.{suffix}"
+    scores = [5.0, 3.8, 2.25, 0.0, 1.5]
+    if suffix == "tsv":
+        lines = ["text\tlabel", *(f"a\t{score}" for score in scores)]
+    else:
+        lines = [json.dumps({"text": "a", "label": score}) for score in scores]
+    path.write_text("\n".join(lines), encoding="utf-8")
+    with pytest.raises(DataError, match="look like numbers, not names.*Received: .*Choose the problem type"):
+        new_classifier().fit(path, verbose=0)
+    for labels in (scores, [5, 3.8], ["5", "3.8"]):
+        with pytest.raises(DataError, match="look like numbers"):
+            new_classifier().fit(["a"] * len(labels), labels, verbose=0)
+    for labels in (["5", "3.8", "none"], [5, 3], ["+5", "-3"]):
+        assert problem_of(Texts(["a"] * len(labels), labels=labels)) is SingleLabel
 
 
 def test_refused(tmp_path):
