@@ -19,6 +19,8 @@ __all__ = ["PROBLEMS", "MultiLabel", "Regression", "SingleLabel", "problem_of"]
 
 #: Between the labels of a text in a file whose cells cannot hold lists.
 SEPARATOR = "|"
+#: What says in rows of all labels whether a text has one, from Python, and as readers give it.
+FLAGS = (0, 1, "0", "1", "false", "true")
 
 
 class SingleLabel:
@@ -280,12 +282,25 @@ def _lists(examples):
     """Return the labels of each example as a list of str."""
     if all(label is None for label in examples.labels):
         raise DataError("labels are needed, and no row has one. Fill the column in.", examples.path)
+    if _are_flags(examples.labels):
+        raise DataError(
+            "each text must have the names of its labels. Received: 0 or 1 for each label there is, such as "
+            f"{examples.labels[0]!r:.80}. Use [[name for name, one in zip(names, row) if one] for row in y], or the "
+            "one name where each text has one.",
+            examples.path,
+        )
     lists = []
     for label in examples.labels:
         if isinstance(label, str):
             label = [part.strip() for part in label.split(SEPARATOR) if part.strip()]
         lists.append([label_name(one) for one in label or ()])
     return lists
+
+
+def _are_flags(labels):
+    """Whether rows say of every label whether it is there, as arrays for `BinaryCrossentropy` do."""
+    lengths = {len(label) if isinstance(label, list | tuple) else 0 for label in labels}
+    return len(lengths) == 1 and min(lengths) > 1 and all(one in FLAGS for label in labels for one in label)
 
 
 def _is_number(label):

@@ -180,6 +180,29 @@ def test_scores_are_no_classes_though_some_are_whole(tmp_path, suffix):
         assert problem_of(Texts(["a"] * len(labels), labels=labels)) is SingleLabel
 
 
+@pytest.mark.parametrize("dtype", ["int64", "bool", "float32", "U1"])
+@pytest.mark.parametrize("names", [None, ["a", "b", "c"]])
+def test_rows_of_0_and_1_are_no_lists_of_names(tmp_path, dtype, names):
+    flags = np.array([[1, 0, 1], [0, 1, 0]]).astype(dtype)
+    classifier = new_classifier(labels=names, problem_type=names and "multi_label_classification")
+    with pytest.raises(DataError, match="must have the names of its labels. Received: 0 or 1 for each label.*Use"):
+        classifier.fit(["a", "b"], flags, verbose=0)
+    if dtype == "U1":
+        return
+    path = tmp_path / "flags.jsonl"
+    path.write_text("\n".join(json.dumps({"text": "a", "label": row.tolist()}) for row in flags), encoding="utf-8")
+    with pytest.raises(DataError, match="flags.jsonl: each text must have the names of its labels"):
+        classifier.fit(path, verbose=0)
+
+
+def test_lists_of_numbers_are_names():
+    for labels in ([[4, 27], [0]], [[1], [0]], [[0, 1], [1, 2]]):
+        examples_read = Texts(["a", "b"], labels=labels)
+        assert problem_of(examples_read) is MultiLabel
+        names = MultiLabel.learn(examples_read)
+        assert list(names) == list(map(str, sorted({one for label in labels for one in label})))
+
+
 def test_refused(tmp_path):
     path = tmp_path / "bad.tsv"
     path.write_text("text\tlabel\na\t0.5\nb\tmuch\n", encoding="utf-8")
