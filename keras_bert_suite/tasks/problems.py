@@ -4,6 +4,7 @@ Each kind says how labels become targets, what is made small, and what the
 outputs are worth. They have the names that `problem_type` has in config.json.
 """
 
+import logging
 import math
 from numbers import Integral, Real
 
@@ -15,10 +16,12 @@ from keras_bert_suite.errors import DataError
 from keras_bert_suite.reports import classification_scores, confusion_matrix, multi_label_scores, pearson, spearman
 from keras_bert_suite.training import MultiLabelF1
 
-__all__ = ["PROBLEMS", "MultiLabel", "Regression", "SingleLabel", "problem_of"]
+__all__ = ["PROBLEMS", "SEPARATORS", "MultiLabel", "Regression", "SingleLabel", "problem_of", "split_labels"]
 
-#: Between the labels of a text in a file whose cells cannot hold lists.
-SEPARATOR = "|"
+logger = logging.getLogger(__name__)
+
+#: What stands between the labels of a text in a file whose cells cannot hold lists, the usual one first.
+SEPARATORS = ("|", ",", ";")
 #: What says in rows of all labels whether a text has one, from Python, and as readers give it.
 FLAGS = (0, 1, "0", "1", "false", "true")
 
@@ -244,6 +247,8 @@ PROBLEMS = {kind.name: kind for kind in (SingleLabel, MultiLabel, Regression)}
 def problem_of(examples):
     """Return the kind that labels are of: lists are several, numbers with a fraction are refused, else one.
 
+    Names that are others with a separator between them bring a warning.
+
     Raises:
         DataError: if all labels are numbers, and one has a fraction: they could be names, but hardly ever are.
     """
@@ -253,11 +258,19 @@ def problem_of(examples):
     fractions = [label for label in labels if not _is_whole(label)]
     if fractions and all(map(_is_number, labels)):
         raise DataError(
-            f'the labels look like numbers, not names. Received: {fractions[0]!r}. Choose the problem type '
+            f"the labels look like numbers, not names. Received: {fractions[0]!r}. Choose the problem type "
             '"regression" to predict numbers, or "single_label_classification".',
             examples.path,
         )
+    _warn_of_joined_names(labels, examples.path)
     return SingleLabel
+
+
+def split_labels(label, separator):
+    """Return the names in a cell of a file as a list; lists, and `None`, as they are."""
+    if not isinstance(label, str):
+        return label
+    return [part.strip() for part in label.split(separator) if part.strip()]
 
 
 def label_name(label):
@@ -289,12 +302,27 @@ def _lists(examples):
             "one name where each text has one.",
             examples.path,
         )
-    lists = []
-    for label in examples.labels:
-        if isinstance(label, str):
-            label = [part.strip() for part in label.split(SEPARATOR) if part.strip()]
-        lists.append([label_name(one) for one in label or ()])
-    return lists
+    return [[label_name(one) for one in label or ()] for label in examples.labels]
+
+
+def _warn_of_joined_names(labels, path):
+    """Warn where names are other names with a separator between them."""
+    names = {label for label in labels if isinstance(label, str)}
+    for separator in SEPARATORS:
+        parts = {name: split_labels(name, separator) for name in names}
+        joined = [name for name in names if len(parts[name]) > 1 and names.issuperset(parts[name])]
+        if joined:
+            logger.warning(
+                "%s%d of %d labels are others with %r between them, such as %r. If a text can have several, choose "
+                "problem_type=%r%s.",
+                "" if path is None else f"{path}: ",
+                len(joined),
+                len(names),
+                separator,
+                min(joined),
+                MultiLabel.name,
+                "" if separator == SEPARATORS[0] else f" and separator={separator!r}",
+            )
 
 
 def _are_flags(labels):

@@ -12,7 +12,16 @@ from keras_bert_suite.reports import MOST_MISTAKES, Report
 from keras_bert_suite.tasks.inference import predict_encoded, progress_bar
 from keras_bert_suite.tasks.inputs import encode_texts, is_batched, is_data_path, read_input, stream_texts
 from keras_bert_suite.tasks.pretrained import head_labels, own_values
-from keras_bert_suite.tasks.problems import PROBLEMS, MultiLabel, Regression, SingleLabel, label_name, problem_of
+from keras_bert_suite.tasks.problems import (
+    PROBLEMS,
+    SEPARATORS,
+    MultiLabel,
+    Regression,
+    SingleLabel,
+    label_name,
+    problem_of,
+    split_labels,
+)
 from keras_bert_suite.tasks.task import Task
 
 __all__ = ["TextClassifier"]
@@ -36,10 +45,12 @@ class TextClassifier(Task):
             what the encoder and the tokenizer allow.
         pair: bool. Whether the classifier is for pairs of texts; `fit` finds out.
         problem_type: optional str, as in config.json: `"single_label_classification"`,
-            `"multi_label_classification"` (labels are lists, or in files
-            `|`-separated) or `"regression"`. Defaults to what the labels are.
+            `"multi_label_classification"` or `"regression"`. Defaults to what the
+            labels are: lists are several.
         thresholds: optional floats `(L,)`, for several labels: above which
             probability a text has one. `fit` chooses them on its validation data.
+        separator: str. What stands between several labels in a cell that holds no
+            list, such as those of TSV and CSV. Defaults to `"|"`.
     Attributes:
         model: `keras.Model` from token arrays to logits `(B, L)`.
         encoder: `keras.Model`, the part of it that was pretrained.
@@ -63,17 +74,28 @@ class TextClassifier(Task):
     head = "text_classifier"
 
     def __init__(
-        self, encoder, tokenizer, labels=None, max_length=None, pair=False, problem_type=None, thresholds=None
+        self,
+        encoder,
+        tokenizer,
+        labels=None,
+        max_length=None,
+        pair=False,
+        problem_type=None,
+        thresholds=None,
+        separator=SEPARATORS[0],
     ):
         super().__init__(encoder, tokenizer, max_length)
         if problem_type is not None:
             check_choice("TextClassifier", "problem_type", problem_type, tuple(PROBLEMS))
+        if not isinstance(separator, str) or not separator:
+            raise ValueError(f"TextClassifier: separator must be a str. Received: separator={separator!r}. Use '|'.")
         self.pair = pair
         self.problem = PROBLEMS.get(problem_type)
         if labels is not None and self.problem is None:
             self.problem = SingleLabel
         self.label_map = None if labels is None else LabelMap(labels)
         self._thresholds = None if thresholds is None else np.array(thresholds, "float32")
+        self.separator = separator
 
     # Opening and saving
 
@@ -85,10 +107,13 @@ class TextClassifier(Task):
             problem = _stored_problem(checkpoint)
             settings["labels"] = head_labels(checkpoint, cls.head, labels)
             settings |= {"problem_type": problem.name, "thresholds": own.get("thresholds")}
+            settings["separator"] = own.get("separator", SEPARATORS[0])
         return settings
 
     def _values(self):
         own = {"pair": self.pair}
+        if self.separator != SEPARATORS[0]:
+            own["separator"] = self.separator
         if self._thresholds is not None:
             own["thresholds"] = [round(value, 6) for value in self._thresholds.tolist()]
         return {"problem_type": self.problem_type, "keras_bert_suite": own}
@@ -147,6 +172,8 @@ class TextClassifier(Task):
         found = read_input(x, y, pairs, columns, require_label and self.problem is not MultiLabel)
         if require_label and found.labels is None:
             raise DataError("labels are needed, and no row has one. Fill the column in.", found.path)
+        if self.problem is MultiLabel and found.labels is not None:
+            found.labels = [split_labels(label, self.separator) for label in found.labels]
         return found
 
     def _learn_from(self, examples):

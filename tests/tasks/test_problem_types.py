@@ -203,6 +203,37 @@ def test_lists_of_numbers_are_names():
         assert list(names) == list(map(str, sorted({one for label in labels for one in label})))
 
 
+def test_joined_names_bring_one_warning_that_says_what_to_choose(caplog):
+    def warnings_of(labels):
+        caplog.clear()
+        assert problem_of(Texts(["a"] * len(labels), labels=labels)) is SingleLabel
+        return [record.getMessage() for record in caplog.records]
+
+    (message,) = warnings_of(["4", "27", "4,27", "3"])
+    assert message == (
+        "1 of 4 labels are others with ',' between them, such as '4,27'. If a text can have several, choose "
+        "problem_type='multi_label_classification' and separator=','."
+    )
+    (message,) = warnings_of(["refund", "track | refund", "track", None])
+    assert message.endswith("choose problem_type='multi_label_classification'.")
+    assert warnings_of(["London, UK", "London", "yes|no", "yes", "|", "a", 3]) == []
+
+
+@slow_to_compile
+def test_a_separator_of_ones_own(tmp_path):
+    path = tmp_path / "goemotions.tsv"
+    path.write_text("cancel it\t27\teebbqej\nmoney and parcel\t4,27\ted00q6i\nmoney\t4\ted2mah1\n", encoding="utf-8")
+    columns = {"text": 0, "label": 1}
+    classifier = new_classifier(problem_type="multi_label_classification", separator=",")
+    classifier.fit(path, columns=columns, epochs=1, seed=1, verbose=0)
+    assert classifier.labels == ["4", "27"]
+    classifier.save_pretrained(tmp_path / "saved")
+    again = TextClassifier.from_pretrained(tmp_path / "saved")
+    assert again.evaluate(path, columns=columns) == pytest.approx(classifier.evaluate(path, columns=columns))
+    with pytest.raises(ValueError, match="separator must be a str"):
+        new_classifier(separator="")
+
+
 def test_refused(tmp_path):
     path = tmp_path / "bad.tsv"
     path.write_text("text\tlabel\na\t0.5\nb\tmuch\n", encoding="utf-8")
