@@ -6,6 +6,7 @@ known or not) is decided above, in `labels.py` and the tasks.
 
 import functools
 import json
+import logging
 import math
 from typing import NamedTuple
 
@@ -15,6 +16,8 @@ from keras_bert_suite.data.separated import comma_rows, tab_rows
 from keras_bert_suite.errors import DataError, require
 
 __all__ = ["Example", "read_examples", "read_texts"]
+
+logger = logging.getLogger(__name__)
 
 
 class Example(NamedTuple):
@@ -50,7 +53,8 @@ def read_examples(path, *, require_label=False, columns=None):
         require_label: bool. Whether each row must have a label.
         columns: optional dict, e.g. `{"text": "body", "label": "topic"}`;
             positions such as `{"text": 0, "label": 1}` read a TSV or CSV
-            without a header; `{"label": None}` leaves labels unread.
+            without a header, and other columns of a TSV may then be more or
+            fewer; `{"label": None}` leaves labels unread.
     Returns:
         Iterator of `Example`.
     Raises:
@@ -126,22 +130,36 @@ def _separated_examples(path, chosen, require_label, rows_of):
     first = next(rows, None)
     if first is None:
         raise DataError('the file is empty. Start it with a header line such as "text<TAB>label".', path)
-    width = len(first[1])
+    width = least = most = len(first[1])
     if has_positions(chosen):
         plan = ColumnPlan(**chosen)
-        if max(position for position in plan if position is not None) >= width:
+        needed = 1 + max(position for position in plan if position is not None)
+        if needed > width:
             raise DataError(f"columns {chosen} need more columns than the {width} found. Count from 0.", path, first[0])
+        if rows_of is tab_rows:  # in corpora such as STS-B some rows go on; in CSV a text has lost its quotes
+            least, most = needed, math.inf
         rows = _with_first(first, rows)
     else:
         plan = find_columns(first[1], chosen, require_label, path, first[0])
     text, text_b, label = plan
     if require_label and label is None:
         raise _unlabelled(path, first[0])
+    even = True
     for line, cells in rows:
         if len(cells) != width:
             if cells == [""]:
                 continue
-            raise DataError(_wrong_width(len(cells), width, rows_of is tab_rows), path, line)
+            if not least <= len(cells) <= most:
+                raise DataError(_wrong_width(len(cells), width, rows_of is tab_rows), path, line)
+            if even:
+                logger.warning(
+                    "%s:%d: this row has %d columns, the first one %d. Those chosen are read, here and below.",
+                    path,
+                    line,
+                    len(cells),
+                    width,
+                )
+            even = False
         name = None if label is None else cells[label].strip() or None
         if name is None and require_label:
             raise _unlabelled(path, line)

@@ -11,6 +11,7 @@ import pytest
 
 from keras_bert_suite.data import Example, read_examples, read_texts
 from keras_bert_suite.errors import DataError
+from tests.support.shared import shared_path
 
 EXAMPLES = [
     Example("I loved it", "Did you?", "pos"),
@@ -111,6 +112,36 @@ def test_positions_read_a_file_without_header(tmp_path):
     assert "a.tsv:1: columns {'text': 4} need more columns than the 4 found. Count from 0." in message
     path = write(tmp_path, "a.jsonl", "{}")
     assert "positions are for TSV and CSV" in error_of(path, ValueError, columns=columns)
+
+
+def test_without_a_header_rows_of_tabs_need_the_chosen_columns_alone(tmp_path, caplog):
+    columns = {"text": 2, "text_b": 3, "label": 1}
+    rows = "x\t5.0\ta\tb\ty\n\nx\t3.8\tc\td\ty\textra\tcells\nx\t1\te\tf\n"
+    path = write(tmp_path, "sts.tsv", rows)
+    assert list(read_examples(path, require_label=True, columns=columns)) == [
+        Example("a", "b", "5.0", 1),
+        Example("c", "d", "3.8", 3),
+        Example("e", "f", "1", 4),
+    ]
+    (record,) = caplog.records
+    assert record.getMessage().startswith(f"{path}:3: this row has 7 columns, the first one 5. Those chosen are read")
+    path = write(tmp_path, "short.tsv", rows + "x\t1\tg\n")
+    assert f"{path}:5: each row must have as many columns as the first line" in error_of(path, columns=columns)
+    path = write(tmp_path, "unquoted.csv", "1,a\n0,b, c\n")
+    assert f"{path}:2: each row must have as many columns" in error_of(path, columns={"text": 1, "label": 0})
+    path = write(tmp_path, "headed.tsv", "label\ttext\n1\ta\tb\n")
+    assert f"{path}:2: each row must have as many columns" in error_of(path, columns={"text": "text"})
+    with pytest.raises(TypeError, match="text must be a column name, or a position from 0"):
+        read_examples(path, columns={"text": -1})
+
+
+def test_the_files_of_sts_b():
+    columns = {"text": 5, "text_b": 6, "label": 4}
+    for name, count in (("train", 5749), ("dev", 1500), ("test", 1379)):
+        path = shared_path(f"data/stsb/sts-{name}.tsv")
+        found = list(read_examples(path, require_label=True, columns=columns))
+        assert len(found) == count
+        assert all(one.text and one.text_b and 0 <= float(one.label) <= 5 for one in found)
 
 
 def test_names_chosen_by_the_caller(tmp_path):
