@@ -13,7 +13,7 @@ from keras_bert_suite.errors import DataError
 __all__ = ["ChoiceExample", "read_choices"]
 
 #: Names of the first text, and of what stands before each choice.
-TEXT_NAMES = ("text", "context", "sent1", "passage", "article")
+TEXT_NAMES = ("text", "context", "ctx", "sent1", "passage", "article", "premise", "sentence")
 PREFIX_NAMES = ("question", "sent2")
 #: Beginnings of the names of columns with a choice each: ending0, choice_1, ...
 CHOICE_NAMES = ("ending", "choice", "option", "answer")
@@ -47,12 +47,13 @@ class ChoiceExample:
 def read_choices(x, *, require_labels=False):
     """Read questions with choices.
 
-    Each row has a text (`text`, `context`, `sent1`, ...), perhaps what stands
+    Each row has a text (`text`, `context`, `premise`, ...), perhaps what stands
     before every choice (`question`, `sent2`; where there is no other text, the
     question is the text), the choices (a list `choices`, `endings` or
     `options`, or a column each: `ending0`, `ending1`, ...; empty columns at the
     end are none), and a `label`: the index of the right choice, from 0, a letter
-    from A, or the choice itself.
+    from A, or the choice itself. Choices as ARC has them, `{"text": [...],
+    "label": ["1", ...]}`, bring keys of their own; a str is then one of these.
 
     Args:
         x: str or path of a `.jsonl`, `.ndjson`, `.json` (one object a line),
@@ -97,53 +98,58 @@ def _example(row, line):
         return None, f"a text is needed: {', '.join(TEXT_NAMES)} or question. Received: {', '.join(map(str, row))}."
     prefix = next((name for name in PREFIX_NAMES if name in names[1:]), None)
     texts = {"text": row[names[0]], "prefix": "" if prefix is None else row[prefix]}
-    choices = _choices(row)
+    choices, keys = _choices(row)
     if not isinstance(choices, (list, tuple)) or len(choices) < 2:
         return None, f"choices must be a list of two or more. Received: {choices!r:.80}."
+    if keys and (not isinstance(keys, (list, tuple)) or len(keys) != len(choices)):
+        return None, f"choices must have lists text and label of one length. Received: label={keys!r:.80}."
     for name, text in (*texts.items(), *(("a choice", choice) for choice in choices)):
         if not isinstance(text, str):
             return None, f"{name} must be a string. Received: {text!r:.80}. Put it in quotes."
-    label, fault = _label(next((row[name] for name in LABEL_NAMES if row.get(name) is not None), None), choices)
+    label, fault = _label(next((row[name] for name in LABEL_NAMES if row.get(name) is not None), None), choices, keys)
     if fault:
         return None, fault
     return ChoiceExample(choices=tuple(choices), label=label, line=line, **texts), None
 
 
 def _choices(row):
-    """Return the choices of a row: a list, or one column each."""
+    """Return the choices of a row, a list or one column each, and their keys, empty where they have none."""
     for name in CHOICE_NAMES:
         if isinstance(row.get(f"{name}s"), (list, tuple, Mapping)):
             found = row[f"{name}s"]
-            return found.get("text") if isinstance(found, Mapping) else found
+            return (found.get("text"), found.get("label") or []) if isinstance(found, Mapping) else (found, [])
     for name in CHOICE_NAMES:
         numbers = {int(found[1]): key for key in row if (found := re.fullmatch(rf"{name}_?(\d+)", str(key)))}
         found = [row[numbers[number]] for number in sorted(numbers)]
         while found and found[-1] in (None, ""):
             found.pop()
         if found:
-            return found
-    return None
+            return found, []
+    return None, []
 
 
-def _label(label, choices):
+def _label(label, choices, keys):
     """Return the index that a label means, or `None` where there is none; and what is wrong, or `None`."""
     if label is None or (isinstance(label, str) and not label.strip()):
         return None, None
-    index = label
-    if isinstance(label, float) and label.is_integer():
-        index = int(label)
-    if isinstance(label, str):
-        name = label.strip()
-        if choices.count(label) == 1:
-            return choices.index(label), None
+    name = label.strip() if isinstance(label, str) else label
+    if name in keys:
+        return keys.index(name), None
+    if choices.count(label) == 1:
+        return choices.index(label), None
+    index = name
+    if isinstance(name, float) and name.is_integer():
+        index = int(name)
+    elif isinstance(name, str) and not keys:
         if name.isdecimal():
             index = int(name)
         elif len(name) == 1 and "A" <= name.upper() <= "Z":
             index = ord(name.upper()) - ord("A")
     if type(index) is not int or not 0 <= index < len(choices):
         return None, (
-            f"a label must be the index of one of the {len(choices)} choices, from 0, a letter from A, or a choice "
-            f"itself. Received: {label!r:.80}."
+            f"a label must be the index of one of the {len(choices)} choices, from 0, "
+            f"{f'one of their keys, {keys!r:.80}' if keys else 'a letter from A'}, or a choice itself. "
+            f"Received: {label!r:.80}."
         )
     return index, None
 

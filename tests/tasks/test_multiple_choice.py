@@ -81,6 +81,37 @@ def test_every_form_of_the_same_row_reads_alike(tmp_path):
     assert (alone[0].text, alone[0].prefix, alone[0].label) == ("Which?", "", 1)
 
 
+def test_choices_may_bring_keys_of_their_own():
+    def label_of(label, keys, texts=("ice", "1", "2", "steam")):
+        row = {"question": "Which?", "choices": {"text": list(texts), "label": keys}, "answerKey": label}
+        return read_choices([row])[0].label
+
+    numbers = ["1", "2", "3", "4"]
+    assert [label_of(key, numbers) for key in numbers] == [0, 1, 2, 3]
+    assert [label_of(key, list("ABCD")) for key in "ABCD"] == [0, 1, 2, 3]
+    assert label_of(4, [1, 2, 3, 4]) == 3
+    assert label_of("steam", numbers) == label_of(3, list("ABCD")) == 3
+    for label, keys in (("0", numbers), ("E", list("ABCD")), (4, numbers)):
+        with pytest.raises(DataError, match=r"from 0, one of their keys, \['.', .*\], or a choice itself"):
+            label_of(label, keys)
+    with pytest.raises(DataError, match="lists text and label of one length"):
+        label_of("A", ["A"])
+
+
+@pytest.mark.parametrize(
+    ("row", "text", "prefix"),
+    [
+        ({"premise": "It fell.", "question": "cause", "choice1": "a", "choice2": "b"}, "It fell.", "cause"),
+        ({"ctx": "She sat.", "ctx_a": "She", "endings": ["a", "b"]}, "She sat.", ""),
+        ({"sentence": "The _ fell.", "option1": "a", "option2": "b"}, "The _ fell.", ""),
+        ({"question": "Why?", "choices": ["a", "b"]}, "Why?", ""),
+    ],
+)
+def test_names_of_other_data_sets(row, text, prefix):
+    found = read_choices([{**row, "label": 1}])[0]
+    assert (found.text, found.prefix, found.choices, found.label) == (text, prefix, ("a", "b"), 1)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
