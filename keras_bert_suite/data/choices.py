@@ -44,7 +44,7 @@ class ChoiceExample:
         return [f"{self.prefix} {choice}".strip() for choice in self.choices]
 
 
-def read_choices(x, *, require_labels=False):
+def read_choices(x, *, require_labels=False, labels=True):
     """Read questions with choices.
 
     Each row has a text (`text`, `context`, `premise`, ...), perhaps what stands
@@ -60,6 +60,7 @@ def read_choices(x, *, require_labels=False):
             `.csv` or `.tsv` file, perhaps with `.gz`; or a list of dicts, or of
             `ChoiceExample`.
         require_labels: bool. Whether each row must have a label.
+        labels: bool. Whether to read labels; for prediction they are not looked at.
     Returns:
         list of `ChoiceExample`.
     Raises:
@@ -77,7 +78,7 @@ def read_choices(x, *, require_labels=False):
         if isinstance(row, ChoiceExample):
             example, fault = row, None
         else:
-            example, fault = _example(row, line)
+            example, fault = _example(row, line, labels)
         if fault is None and require_labels and example.label is None:
             fault = "each row must have a label, the index of the right choice. Received: none. Fill it in."
         if fault:
@@ -89,7 +90,7 @@ def read_choices(x, *, require_labels=False):
     return examples
 
 
-def _example(row, line):
+def _example(row, line, labels):
     """Return a `ChoiceExample` and `None`, or `None` and what is wrong."""
     if not isinstance(row, Mapping):
         return None, f"each row must be an object with text and choices. Received: {type(row).__name__}."
@@ -106,7 +107,8 @@ def _example(row, line):
     for name, text in (*texts.items(), *(("a choice", choice) for choice in choices)):
         if not isinstance(text, str):
             return None, f"{name} must be a string. Received: {text!r:.80}. Put it in quotes."
-    label, fault = _label(next((row[name] for name in LABEL_NAMES if row.get(name) is not None), None), choices, keys)
+    label = next((row[name] for name in LABEL_NAMES if row.get(name) is not None), None) if labels else None
+    label, fault = _label(label, choices, keys)
     if fault:
         return None, fault
     return ChoiceExample(choices=tuple(choices), label=label, line=line, **texts), None

@@ -59,7 +59,7 @@ class Question:
         return self.answers == ()
 
 
-def read_questions(x, *, require_answers=False, require_places=False):
+def read_questions(x, *, require_answers=False, require_places=False, answers=True):
     """Read questions and their contexts.
 
     A SQuAD file is one JSON object: `data`, a list of articles with
@@ -79,6 +79,7 @@ def read_questions(x, *, require_answers=False, require_places=False):
         require_answers: bool. Whether each must say what its answers are.
         require_places: bool. Whether each that has answers must also have one
             that stands in the context, as training needs.
+        answers: bool. Whether to read answers; for prediction they are not looked at.
     Returns:
         list of `Question`.
     Raises:
@@ -93,7 +94,7 @@ def read_questions(x, *, require_answers=False, require_places=False):
     """
     path = check_file(x) if isinstance(x, (str, Path)) else None
     rows = _file_rows(path) if path is not None else ((row, None) for row in x)
-    reader = _Reader(path, require_answers, require_places)
+    reader = _Reader(path, require_answers, require_places, answers)
     for row, line in rows:
         reader.add(row, line)
     return reader.finish()
@@ -102,10 +103,11 @@ def read_questions(x, *, require_answers=False, require_places=False):
 class _Reader:
     """Takes questions one by one, and tells all faults at the end."""
 
-    def __init__(self, path, require_answers, require_places):
+    def __init__(self, path, require_answers, require_places, reads_answers):
         self.path = path
         self.require_answers = require_answers
         self.require_places = require_places
+        self.reads_answers = reads_answers
         self.found, self.faults, self.first_line = [], [], None
         self.ids = set()
         self.moved = []
@@ -151,6 +153,8 @@ class _Reader:
         for name in ("question", "context"):
             if fault := _text_fault(name, row.get(name)):
                 return None, fault
+        if not self.reads_answers:
+            return Question(own_id, row["question"], row["context"], None, line), None
         answers, fault = _answers(row.get("answers"))
         if fault:
             return None, fault

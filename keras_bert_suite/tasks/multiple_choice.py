@@ -167,6 +167,7 @@ class MultipleChoice(Task):
         Args:
             x: dicts with a text and `choices`, as `data.read_choices` says; or one
                 of them; or a list of texts, with `pairs`; or the path of a file.
+                Labels are not looked at.
             pairs: optional list of lists of str, the choices of each text.
             columns: not used by this task.
             progress: bool. Whether to show a bar.
@@ -182,7 +183,7 @@ class MultipleChoice(Task):
         if isinstance(rows, list) and not rows:
             return
         with progress_bar(None, "choosing", progress) as bar:
-            for example, chances in self._chosen(read_choices(rows), bar):
+            for example, chances in self._chosen(read_choices(rows, labels=False), bar):
                 yield _answer(example, chances)
 
     def predict_file(self, path, output, *, columns=None, progress=False):
@@ -196,7 +197,7 @@ class MultipleChoice(Task):
         Returns:
             int. Questions answered.
         """
-        examples = read_choices(_rows(Path(path), None, None, columns))
+        examples = read_choices(_rows(Path(path), None, None, columns), labels=False)
         with progress_bar(None, "choosing", progress) as bar:
             found = self._chosen(examples, bar)
             return write_json_lines(

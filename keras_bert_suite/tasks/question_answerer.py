@@ -259,7 +259,7 @@ class QuestionAnswerer(Task):
         Args:
             x: dicts with `question` and `context`, or `(question, context)`
                 tuples; or one of them; or a list of questions, with `pairs`; or
-                the path of a file as in `fit`.
+                the path of a file as in `fit`. Answers are not looked at.
             pairs: optional list of str, the contexts.
             columns: not used by this task.
             n_best: optional int. How many answers to give of each question, up to 20.
@@ -281,7 +281,7 @@ class QuestionAnswerer(Task):
         if isinstance(rows, list) and not rows:
             return
         with progress_bar(None, "answering", progress) as bar:
-            for example, spans, null_score in self._found(read_questions(rows), bar):
+            for example, spans, null_score in self._found(read_questions(rows, answers=False), bar):
                 yield self._answer(example, spans, null_score, n_best)
 
     def predict_file(self, path, output, *, columns=None, n_best=None, progress=False):
@@ -295,7 +295,7 @@ class QuestionAnswerer(Task):
         Returns:
             int. Questions answered.
         """
-        examples = read_questions(_rows(Path(path), None, None, columns))
+        examples = read_questions(_rows(Path(path), None, None, columns), answers=False)
         with progress_bar(None, "answering", progress) as bar:
             return write_json_lines(
                 output,

@@ -123,6 +123,20 @@ def test_refused_by_id_and_line(tmp_path, changes, message):
     assert str(error.value).startswith(f"{path}:2: 1 of 1 questions break a rule: question 'q1' (line 2): ")
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"answers": [], "is_impossible": False},
+        {"answers": "n/a"},
+        {"answers": [{"text": "Eve", "answer_start": 0}], "is_impossible": True},
+        {"answers": [{"text": "Bob", "answer_start": 3}]},
+    ],
+)
+def test_answers_may_be_left_unread(changes, caplog):
+    assert read_questions([row(**changes)], answers=False) == [Question("q1", "Who sings in Oslo?", CONTEXT)]
+    assert not caplog.records
+
+
 def test_duplicate_ids_are_refused(tmp_path):
     path = write(tmp_path / "train.json", squad(row(), row(id="q2"), row()))
     with pytest.raises(DataError, match="1 of 3 .* question 'q1': its id must be its own"):

@@ -249,6 +249,13 @@ def test_files_in_and_out(trained, tmp_path):
     assert trained.predict_file(path, tmp_path / "answers.jsonl") == 10
     found = [json.loads(line) for line in (tmp_path / "answers.jsonl").read_text(encoding="utf-8").splitlines()]
     assert [one["index"] for one in found] == [one["index"] for one in trained.predict(path)]
+    hidden = [{**row, "label": -1} for row in rows]
+    assert trained.predict(hidden) == trained.predict(rows)
+    path_hidden = tmp_path / "hidden.jsonl"
+    path_hidden.write_text("".join(json.dumps(row) + "\n" for row in hidden), encoding="utf-8")
+    assert trained.predict_file(path_hidden, tmp_path / "more.jsonl") == 10
+    with pytest.raises(DataError, match="Received: -1"):
+        trained.evaluate(path_hidden)
     assert trained.evaluate(path) == trained.evaluate(rows)
     assert trained.predict("it was", pairs=[["good", "bad"]])[0]["choice"] == "good"
     assert trained.predict([]) == []

@@ -324,6 +324,11 @@ def test_files_in_and_out(trained, tmp_path):
     found = [json.loads(line) for line in (tmp_path / "answers.jsonl").read_text().splitlines()]
     assert [one["id"] for one in found] == [row["id"] for row in rows]
     assert [one["answer"] for one in found] == [one["answer"] for one in trained.predict(str(path))]
+    hidden = [{**row, "answers": "n/a", "is_impossible": False} for row in rows]
+    assert trained.predict(hidden) == trained.predict(rows)
+    path_hidden = tmp_path / "hidden.jsonl"
+    path_hidden.write_text("".join(json.dumps({**row, "answers": []}) + "\n" for row in hidden))
+    assert trained.predict_file(path_hidden, tmp_path / "more.jsonl") == 12
     assert trained.evaluate(path) == trained.evaluate(rows)
     report = trained.report(path, summary={"note": "x"})
     assert tuple(report.summary)[:2] == trained.score_names
