@@ -10,7 +10,7 @@ import math
 from pathlib import Path
 from typing import NamedTuple
 
-from keras_bert_suite.data.columns import LABEL_NAMES, PAIR_NAMES
+from keras_bert_suite.data.columns import PAIR_NAMES
 from keras_bert_suite.data.lines import check_file, read_lines
 from keras_bert_suite.data.readers import read_examples
 from keras_bert_suite.data.separated import comma_rows, tab_rows
@@ -35,8 +35,8 @@ TWO_NAMES = (
     ("query", "document"),
     ("query", "passage"),
 )
-#: Names of the score.
-SCORE_NAMES = ("label", "score", "similarity", "similarity_score", *LABEL_NAMES[1:])
+#: Names of the score. Other labels say what a text is about, not how alike two are.
+SCORE_NAMES = ("label", "score", "similarity", "similarity_score", "is_duplicate", "quality")
 
 KEYS = ("text", "text_b", "text_c", "label")
 
@@ -66,7 +66,7 @@ def read_comparisons(path, *, columns=None):
     `text_b`; for triplets `text_c`; for scored pairs `label`, a number. Also
     understood are `anchor`, `positive` and `negative`, `query` and `answer`,
     `sentence1`, `sentence2` and `score`, and others that this file lists. A
-    triplet has no score.
+    triplet has no score, and neither has a pair whose `columns` name none.
 
     Args:
         path: str or path of a TSV, CSV, JSON Lines or Parquet file.
@@ -115,7 +115,12 @@ def _score(label, path, line):
     except (TypeError, ValueError):
         score = math.nan
     if not math.isfinite(score):
-        raise DataError(f"a score must be a finite number. Received: {label!r}. Correct it.", path, line)
+        raise DataError(
+            f"a score must be a finite number. Received: {label!r}. Correct it, or read the texts alone: "
+            'columns={"text": NAME, "text_b": NAME}.',
+            path,
+            line,
+        )
     return score
 
 
@@ -136,9 +141,8 @@ def _found_columns(path, chosen):
                 path,
             )
         found = {**dict(zip(KEYS, map(folded.get, match), strict=False)), **found}
-    if "label" not in found and found.get("text_c") is None:
-        taken = {found.get(key) for key in KEYS}
-        found["label"] = next((folded[n] for n in SCORE_NAMES if n in folded and folded[n] not in taken), None)
+    if not chosen and found.get("text_c") is None:
+        found["label"] = next((folded[name] for name in SCORE_NAMES if name in folded), None)
     return found
 
 

@@ -68,6 +68,24 @@ def test_columns_may_be_chosen_by_name_and_by_position(tmp_path):
     assert [row.score for row in read_comparisons(path, columns={"text": 1, "text_b": 2})] == [None, None]
 
 
+@pytest.mark.parametrize("name", ["category", "class", "intent", "Target"])
+@pytest.mark.parametrize("value", ["billing", "2"])
+def test_labels_that_are_no_scores_are_left_unread(name, value, tmp_path):
+    path = write(tmp_path / "faq.csv", ("question", "answer", name), [("Is it?", "Yes.", value)])
+    assert list(read_comparisons(path)) == [Comparison("Is it?", "Yes.", None, None, 2)]
+    if value == "2":
+        assert [row.score for row in read_comparisons(path, columns={"label": name})] == [2.0]
+
+
+@pytest.mark.parametrize("name", ["score", "Similarity", "is_duplicate", "Quality"])
+def test_columns_without_a_label_mean_pairs_without_scores(name, tmp_path):
+    path = write(tmp_path / "pairs.tsv", ("question1", "question2", name), [("a", "b", "1")])
+    assert [row.score for row in read_comparisons(path)] == [1.0]
+    for columns in ({"text": "question1", "text_b": "question2"}, {"text_b": "question2", "text": "question1"}):
+        assert [row[:4] for row in read_comparisons(path, columns=columns)] == [("a", "b", None, None)]
+        assert [row.score for row in read_comparisons(path, columns={**columns, "label": name})] == [1.0]
+
+
 def test_a_label_may_be_left_unread(tmp_path):
     path = write(tmp_path / "train.tsv", ("text", "text_b", "label"), [("a", "b", "entailment")])
     assert list(read_comparisons(path, columns={"label": None})) == [Comparison("a", "b", None, None, 2)]
@@ -77,7 +95,7 @@ def test_a_label_may_be_left_unread(tmp_path):
     ("names", "row", "columns", "message"),
     [
         (("text", "label"), ("a", "1"), None, "\"text\" and \"text_b\" are needed.*'text', 'label'"),
-        (("text", "text_b", "score"), ("a", "b", "high"), None, r"train.tsv:2: a score must be a finite.*'high'"),
+        (("text", "text_b", "score"), ("a", "b", "high"), None, r"tsv:2: a score must be.*'high'.*alone: columns"),
         (("text", "text_b", "score"), ("a", "b", "nan"), None, "a score must be a finite number"),
         (("text", "text_b", "score"), ("a", "b", ""), None, "train.tsv:2: each row must have a label"),
         (("text", "text_b"), ("a", "b"), {"text_d": "text"}, "keys must be among text, text_b, text_c, label"),
