@@ -25,6 +25,11 @@ SETTINGS = {
             "help": "text-classification: what the labels are (default: as they look)",
         },
     ),
+    "--separator": (
+        "separator",
+        ("text-classification",),
+        {"metavar": "MARK", "help": "text-classification: what parts several labels in a cell (default: |)"},
+    ),
     "--scheme": (
         "scheme",
         ("token-classification",),
