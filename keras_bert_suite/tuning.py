@@ -1,10 +1,11 @@
 """Search for the recipe that suits some data, in trials that are cut short when hopeless, and resumed when killed."""
 
+import collections
 import logging
 import math
 from pathlib import Path
 
-from keras_bert_suite.errors import check_positive_int, require, shortened
+from keras_bert_suite.errors import CheckpointError, DataError, check_positive_int, require, shortened
 from keras_bert_suite.reports import SECTIONS, Report, write_report
 from keras_bert_suite.reports.charts import line_chart
 from keras_bert_suite.reports.markup import number, section, table, text
@@ -13,7 +14,8 @@ __all__ = ["SPACE", "parse_space", "tune"]
 
 logger = logging.getLogger(__name__)
 
-INTERRUPTED = "interrupted"
+#: The attribute of a trial that says why it failed.
+FAILED = "failed"
 
 #: What is searched by default: a range is searched on a logarithmic scale, a list as it stands.
 SPACE = {"learning_rate": (1e-5, 1e-3), "batch_size": [16, 32, 64], "weight_decay": [0.0, 0.01, 0.1]}
@@ -67,8 +69,11 @@ def tune(train, directory, *, space=None, num_trials=20, seed=0, title="Search",
     """Try values out of a space, the next ones where the last were good, and write down what was found.
 
     A trial that is worse at an epoch than the median of those before is cut
-    short. Killed, the same call goes on: trials that ended count, those that
-    were under way are tried again. `report.html` in `directory` shows the search.
+    short. One that fails with `FloatingPointError`, `MemoryError` or `ValueError`,
+    or whose score is not a finite number, is recorded with the reason, and the
+    search goes on; a fault of the data or the checkpoint ends it. Killed, the same
+    call goes on: trials that ended count, the one that was under way is tried
+    again. `report.html` in `directory` shows the search.
 
     Args:
         train: function from `(values, report)` to a float, the score of a trial:
@@ -84,13 +89,13 @@ def tune(train, directory, *, space=None, num_trials=20, seed=0, title="Search",
     Returns:
         `(values, score)` of the best trial.
     Raises:
-        ValueError: if `directory` holds the trials of another space.
+        ValueError: if `directory` holds the trials of another space, or if every trial failed.
 
     Source: Bergstra et al. 2011, for the sampler; Akiba et al. 2019 (Optuna).
     """
     check_positive_int("tune", num_trials=num_trials)
     optuna = require("optuna", "tune")
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     space = SPACE if space is None else space
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
@@ -105,7 +110,7 @@ def tune(train, directory, *, space=None, num_trials=20, seed=0, title="Search",
     _check_space(study, space, directory)
     states = optuna.trial.TrialState
     _try_again(study, states)
-    done = len(study.get_trials(states=(states.COMPLETE, states.PRUNED)))
+    done = len(_ended(study, states))
     study.sampler = optuna.samplers.TPESampler(seed=seed + done, n_startup_trials=5)
 
     def objective(trial):
@@ -115,18 +120,36 @@ def tune(train, directory, *, space=None, num_trials=20, seed=0, title="Search",
                 raise optuna.TrialPruned
 
         values = {name: _suggest(trial, name, choices) for name, choices in space.items()}
-        logger.info("trial %d of %d: %s", done + 1, num_trials, _spelled(values))
-        try:
-            return train(values, report)
-        except (KeyboardInterrupt, SystemExit):
-            trial.set_user_attr(INTERRUPTED, True)
-            raise
+        logger.info("trial %d of %d: %s", done, num_trials, _spelled(values))
+        score = train(values, report)
+        if not math.isfinite(score):
+            raise FloatingPointError(f"the score is {score}")
+        return score
 
     while done < num_trials:
-        study.optimize(objective, n_trials=1)
         done += 1
+        trial = study.ask()  # under way, also for the next process, until it is told how it ended
+        try:
+            score = objective(trial)
+        except optuna.TrialPruned:
+            study.tell(trial, state=states.PRUNED)
+        except (CheckpointError, DataError):  # no other values would help
+            raise
+        except (FloatingPointError, MemoryError, ValueError) as error:
+            reason = ": ".join(filter(None, (type(error).__name__, str(error))))
+            logger.warning("trial %d failed with %s", done, reason)
+            trial.set_user_attr(FAILED, reason)
+            study.tell(trial, state=states.FAIL)
+        else:
+            study.tell(trial, score)
         _write(directory, study, title, states)
     _write(directory, study, title, states)
+    trials = _ended(study, states)
+    if all(trial.state == states.FAIL for trial in trials):
+        raise ValueError(
+            f"{directory}: every trial failed, the last one with {trials[-1].user_attrs[FAILED].rstrip('.')}. "
+            "Search other values, in another directory."
+        )
     return study.best_params, study.best_value
 
 
@@ -142,16 +165,17 @@ def _check_space(study, space, directory):
     study.set_user_attr("space", known)
 
 
+def _ended(study, states):
+    """The trials that count: those that ended, well or by a failure of their own."""
+    trials = study.get_trials(states=(states.COMPLETE, states.PRUNED, states.FAIL))
+    return [trial for trial in trials if trial.state != states.FAIL or FAILED in trial.user_attrs]
+
+
 def _try_again(study, states):
-    """Put the trials that were under way when the process ended in front of all others."""
-    ended = [trial.params for trial in study.get_trials(states=(states.COMPLETE, states.PRUNED))]
-    for trial in study.get_trials(states=(states.RUNNING, states.FAIL)):
-        if trial.state == states.RUNNING:
-            study.tell(trial.number, state=states.FAIL)
-        elif INTERRUPTED not in trial.user_attrs:
-            continue  # it failed by itself
-        if trial.params not in ended:
-            study.enqueue_trial(trial.params)
+    """Put the trial that was under way when the process ended in front of all others."""
+    for trial in study.get_trials(states=(states.RUNNING,)):
+        study.tell(trial.number, state=states.FAIL)
+        study.enqueue_trial({**trial.system_attrs.get("fixed_params", {}), **trial.params})
 
 
 def _suggest(trial, name, choices):
@@ -167,28 +191,35 @@ def _spelled(values):
 
 
 def _write(directory, study, title, states):
-    trials = [trial for trial in study.trials if trial.state in (states.COMPLETE, states.PRUNED)]
-    complete = [trial for trial in trials if trial.state == states.COMPLETE]
-    if not complete:
-        return
-    summary = {"best score": study.best_value, "trials": len(trials), "cut short": len(trials) - len(complete)}
-    report = Report(title, summary={**summary, "best": _spelled(study.best_params)})
-    sections = (SECTIONS[0], lambda _: _progress(trials, complete, study))
-    write_report(directory / "report.html", report, sections=sections)
+    trials = _ended(study, states)
+    count = collections.Counter(trial.state for trial in trials)
+    summary = {"trials": len(trials), "cut short": count[states.PRUNED], "failed": count[states.FAIL]}
+    if count[states.COMPLETE]:
+        summary = {"best score": study.best_value, **summary, "best": _spelled(study.best_params)}
+    sections = (SECTIONS[0], lambda _: _progress(trials, study, states))
+    write_report(directory / "report.html", Report(title, summary=summary), sections=sections)
 
 
-def _progress(trials, complete, study):
-    """The score of each trial, in order, and all of them, the best first."""
-    scores = [trial.value if trial in complete else None for trial in trials]
-    chart = line_chart("Score by trial", list(range(1, len(trials) + 1)), {"validation": scores})
+def _progress(trials, study, states):
+    """The score of each trial, in order; all of them, the best first; and why others failed."""
+    numbered = list(enumerate(trials, 1))
+    complete = [(row, trial) for row, trial in numbered if trial.state == states.COMPLETE]
+    failed = [(row, trial) for row, trial in numbered if trial.state == states.FAIL]
+    scores = [trial.value if trial.state == states.COMPLETE else None for trial in trials]
+    body = line_chart("Score by trial", [row for row, _ in numbered], {"validation": scores})
     sign = -1 if study.direction.name == "MAXIMIZE" else 1
     names = list(study.user_attrs["space"])
-    rows = [
-        [str(trial.number + 1), number(trial.value), *(_cell(trial.params.get(name)) for name in names)]
-        for trial in sorted(complete, key=lambda trial: sign * trial.value)
-    ]
-    listing = table("Trials, the best first", ["trial", "score", *names], rows, numeric=range(len(names) + 2))
-    return section("Trials", chart + listing)
+
+    def listing(caption, heading, told, numeric):
+        rows = [[str(row), cell, *(_cell(trial.params.get(name)) for name in names)] for row, trial, cell in told]
+        return table(caption, ["trial", heading, *names], rows, numeric=numeric) if rows else ""
+
+    complete.sort(key=lambda one: sign * one[1].value)
+    told = [(row, trial, number(trial.value)) for row, trial in complete]
+    body += listing("Trials, the best first", "score", told, range(len(names) + 2))
+    told = [(row, trial, text(trial.user_attrs[FAILED])) for row, trial in failed]
+    body += listing("Trials that failed", "reason", told, (0, *range(2, len(names) + 2)))
+    return section("Trials", body)
 
 
 def _cell(value):

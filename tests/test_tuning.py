@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from keras_bert_suite.errors import DataError
 from keras_bert_suite.tuning import parse_space, tune
 
 pytest.importorskip("optuna")
@@ -68,6 +69,70 @@ def test_a_killed_search_goes_on(tmp_path):
     again = tune(killed, tmp_path, space=SPACE, num_trials=6)
     assert len(tried) == 7
     assert again[1] == max(score(values) for values in tried)
+
+
+def test_a_trial_killed_again_and_again_counts_once(tmp_path):
+    tried = []
+
+    def killed(values, report):
+        tried.append(values)
+        if len(tried) in (3, 4, 5):
+            raise (KeyboardInterrupt, SystemExit)[len(tried) % 2]
+        return train(values, report)
+
+    for _ in range(3):
+        with pytest.raises((KeyboardInterrupt, SystemExit)):
+            tune(killed, tmp_path, space=SPACE, num_trials=6)
+    tune(killed, tmp_path, space=SPACE, num_trials=6)
+    assert len(tried) == 9
+    assert tried[2] == tried[3] == tried[4] == tried[5]
+    assert tried.count(tried[2]) == 4
+
+
+@pytest.mark.parametrize("fault", [FloatingPointError("nan <loss>"), MemoryError(), ValueError("no such pair"), None])
+def test_a_trial_that_fails_does_not_end_the_search(fault, tmp_path, caplog):
+    tried = []
+
+    def fails(values, report):
+        tried.append(values)
+        if len(tried) != 2:
+            return train(values, report)
+        if fault is None:
+            return math.nan
+        raise fault
+
+    _, best = tune(fails, tmp_path, space=SPACE, num_trials=3)
+    assert (len(tried), best) == (3, max(score(values) for values in (tried[0], tried[2])))
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "Trials that failed" in page
+    reason = "FloatingPointError: the score is nan" if fault is None else type(fault).__name__
+    assert reason in page
+    assert "<loss>" not in page
+    assert f"trial 2 failed with {reason}" in caplog.text
+
+
+def test_a_search_that_fails_says_why_and_draws_others_when_it_goes_on(tmp_path):
+    tried = []
+
+    def fails(values, report):
+        tried.append(values)
+        raise FloatingPointError(f"the loss of trial {len(tried)} became nan.")
+
+    for trials in (2, 2, 4):
+        with pytest.raises(ValueError, match=rf"every trial failed.*loss of trial {trials} became nan\. Search other"):
+            tune(fails, tmp_path, space=SPACE, num_trials=trials)
+    assert len(tried) == 4
+    assert len({values["rate"] for values in tried}) == 4
+    assert "the loss of trial 3 became nan" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_fault_of_the_data_ends_the_search(tmp_path):
+    def broken(values, report):
+        raise DataError("no label", tmp_path / "train.tsv", 3)
+
+    with pytest.raises(DataError, match="train.tsv:3: no label"):
+        tune(broken, tmp_path, space=SPACE, num_trials=3)
+    tune(train, tmp_path, space=SPACE, num_trials=1)  # nothing was counted
 
 
 def test_another_space_is_refused(tmp_path):
