@@ -4,6 +4,7 @@ The best model so far is in OUTPUT/best, every trial in OUTPUT/report.html.
 Killed at any moment, the same command goes on.
 """
 
+import inspect
 import json
 import math
 from pathlib import Path
@@ -28,7 +29,7 @@ def add_arguments(parser):
     parser.add_argument("--dev", required=True, metavar="FILE", help="labelled examples that decide")
     parser.add_argument("--output", required=True, metavar="DIR", help="where trials and the best model go")
     parser.add_argument("--trials", type=positive_int, default=20, metavar="N", help="in all (default: 20)")
-    parser.add_argument("--epochs", type=positive_int, default=3, metavar="N", help="of a trial (default: 3)")
+    parser.add_argument("--epochs", type=positive_int, metavar="N", help="of a trial (default: 3, of few-shot pairs 1)")
     parser.add_argument("--max-length", type=positive_int, metavar="N", help="longer texts are cut, in tokens")
     parser.add_argument(
         "--search",
@@ -50,37 +51,34 @@ def run(options):
     import keras
 
     from keras_bert_suite.tasks import task_class
-    from keras_bert_suite.training import Recipe
     from keras_bert_suite.tuning import tune
 
-    for name, choices in space.items():  # a name or a value that cannot be is refused before anything is trained
-        for value in choices if name not in OF_FIT else ():
-            Recipe(**{name: value})
     output = Path(options.output)
     columns = columns_from(options.columns)
-
     given = {"replace_head": True, "max_length": options.max_length, **settings_from(options)}
+
+    kind = task_class(options.task)
+    epochs = options.epochs or inspect.signature(kind.fit).parameters["epochs"].default
+    _check_fields(kind.from_pretrained(options.model, **given), space)
 
     def sign(task):
         return 1 if task.monitor[1] == "max" else -1
 
     def train(values, report):
-        of_fit = {
-            "batch_size": 32,
-            "epochs": options.epochs,
-            **{name: values[name] for name in OF_FIT if name in values},
-        }
-        task = task_class(options.task).from_pretrained(options.model, **given)
+        of_fit = {"epochs": epochs, **{name: values[name] for name in OF_FIT if name in values}}
+        task = kind.from_pretrained(options.model, **given)
         task.compile(**{name: value for name, value in values.items() if name not in OF_FIT})
-        report_epoch = keras.callbacks.LambdaCallback(
-            on_epoch_end=lambda epoch, logs: report(epoch, sign(task) * logs[task.monitor[0]])
-        )
+
+        def report_epoch(epoch, logs):
+            if task.monitor[0] in logs:  # few-shot classification has a score only at the end
+                report(epoch, sign(task) * logs[task.monitor[0]])
+
         task.fit(
             options.train,
             validation_data=options.dev,
             seed=options.seed,
             columns=columns,
-            callbacks=[report_epoch],
+            callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=report_epoch)],
             verbose=0,
             **of_fit,
         )
@@ -105,6 +103,13 @@ def run(options):
         + ", ".join(f"{name}={value}" for name, value in values.items())
         + f". The model is in {output / 'best'}; {output / 'report.html'} shows all trials.",
     )
+
+
+def _check_fields(task, space):
+    """Refuse a name or a value that cannot be, before anything is trained."""
+    for name, choices in space.items():
+        for value in choices if name not in OF_FIT else ():
+            task.compile(**{name: value})
 
 
 def _saved_score(path):

@@ -130,6 +130,20 @@ class FewShotClassifier(TextClassifier):
 
     # Training
 
+    def compile(self, learning_rate=None, *, patience=None, **options):
+        """Choose how to train, as in `TextClassifier.compile`; there is no `patience`.
+
+        Raises:
+            ValueError: if `patience` is given: the head, and with it the score,
+                comes after the last epoch.
+        """
+        if patience is not None:
+            raise ValueError(
+                "FewShotClassifier: patience watches a score after each epoch, and the head comes after the last. "
+                f"Received: patience={patience}. Leave it out, and choose the epochs."
+            )
+        super().compile(learning_rate, **options)
+
     def fit(
         self,
         x,

@@ -111,6 +111,19 @@ def test_train_score_and_use(kbs, model, tmp_path, task):
     assert len(answers.read_text(encoding="utf-8").splitlines()) > 5
 
 
+def test_a_search_for_few_shots(kbs, model, tmp_path):
+    pytest.importorskip("optuna")
+    data = labelled(tmp_path)
+    words = ["--model", model, "--train", data, "--dev", data, "--output", tmp_path / "out", "--trials", 1]
+    code, _, errors = kbs("tune", "few-shot-classification", *words, "--search", "patience=1,2")
+    assert (code, "FewShotClassifier: patience" in errors) == (2, True)
+    assert not (tmp_path / "out").exists()
+    code, out, errors = kbs("tune", "few-shot-classification", *words, "--search", "epochs=1", "--json")
+    assert code == 0, errors
+    code, scores, _ = kbs("evaluate", tmp_path / "out" / "best", "--data", data, "--json")
+    assert json.loads(scores)["accuracy"] == pytest.approx(json.loads(out)["score"])
+
+
 def test_a_setting_of_another_task_is_refused(kbs, model, tmp_path):
     data = conll(tmp_path)
     words = ["--model", model, "--train", data, "--output", tmp_path / "out", "--crf"]

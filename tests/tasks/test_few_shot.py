@@ -169,6 +169,8 @@ def test_what_cannot_be_learnt_from():
     classifier = FewShotClassifier(small_embedder())
     with pytest.raises(ValueError, match="single texts"):
         classifier.fit([("a", "b"), ("c", "d")], ["x", "y"])
+    with pytest.raises(ValueError, match=r"FewShotClassifier: patience .*patience=2"):
+        classifier.compile(patience=2)
     with pytest.raises(DataError, match="two different labels"):
         classifier.fit(["a", "b"], ["x", "x"])
     with pytest.raises(ValueError, match="num_pairs must be above 0"):
