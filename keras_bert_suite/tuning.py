@@ -1,6 +1,7 @@
 """Search for the recipe that suits some data, in trials that are cut short when hopeless, and resumed when killed."""
 
 import collections
+import json
 import logging
 import math
 from pathlib import Path
@@ -65,7 +66,7 @@ def _parsed(value):
     return {"true": True, "false": False}.get(value.lower(), value)
 
 
-def tune(train, directory, *, space=None, num_trials=20, seed=0, title="Search", maximize=True):
+def tune(train, directory, *, space=None, num_trials=20, seed=0, title="Search", maximize=True, settings=None):
     """Try values out of a space, the next ones where the last were good, and write down what was found.
 
     A trial that is worse at an epoch than the median of those before is cut
@@ -86,10 +87,13 @@ def tune(train, directory, *, space=None, num_trials=20, seed=0, title="Search",
         seed: int. Governs what is tried.
         title: str. Of the report.
         maximize: bool. Whether a higher score is better. Defaults to true.
+        settings: optional dict of JSON values: what else decides a score, such as
+            a digest of the data. Trials of one search have the same.
     Returns:
         `(values, score)` of the best trial.
     Raises:
-        ValueError: if `directory` holds the trials of another space, or if every trial failed.
+        ValueError: if `directory` holds trials of another space or of other
+            settings, or if every trial failed.
 
     Source: Bergstra et al. 2011, for the sampler; Akiba et al. 2019 (Optuna).
     """
@@ -109,8 +113,9 @@ def tune(train, directory, *, space=None, num_trials=20, seed=0, title="Search",
     )
     _check_space(study, space, directory)
     states = optuna.trial.TrialState
-    _try_again(study, states)
     done = len(_ended(study, states))
+    _check_settings(study, settings, directory, done)
+    _try_again(study, states)
     study.sampler = optuna.samplers.TPESampler(seed=seed + done, n_startup_trials=5)
 
     def objective(trial):
@@ -163,6 +168,19 @@ def _check_space(study, space, directory):
             "Use the same search, or another directory."
         )
     study.set_user_attr("space", known)
+
+
+def _check_settings(study, settings, directory, done):
+    now = json.loads(json.dumps(settings or {}))  # a tuple comes back as a list
+    before = study.user_attrs.get("settings", now) if done else now  # no trial of others, no mixture
+    names = [name for name in {**before, **now} if before.get(name) != now.get(name)]
+    if names:
+        differences = [f"{name} was {before.get(name)!r} and is {now.get(name)!r}" for name in names]
+        raise ValueError(
+            f"{directory}: the trials there are of another search. Received: {shortened(differences)}. "
+            "Use what they had, or another directory (--output)."
+        )
+    study.set_user_attr("settings", now)
 
 
 def _ended(study, states):

@@ -141,6 +141,26 @@ def test_another_space_is_refused(tmp_path):
         tune(train, tmp_path, space={**SPACE, "size": [4]}, num_trials=2)
 
 
+def test_other_settings_are_refused(tmp_path):
+    def search(num_trials, **settings):
+        return tune(train, tmp_path, space=SPACE, num_trials=num_trials, settings=settings)
+
+    search(1, model="one", sizes=(1, 2))
+    search(2, model="one", sizes=(1, 2))  # more of the same
+    with pytest.raises(ValueError, match=r"model was 'one' and is 'two'; sizes was \[1, 2\] and is None.*another dir"):
+        search(3, model="two")
+    search(3, model="one", sizes=(1, 2))
+
+
+def test_settings_count_when_a_trial_has_ended(tmp_path):
+    def broken(values, report):
+        raise DataError("no label", tmp_path / "train.tsv", 3)
+
+    with pytest.raises(DataError):
+        tune(broken, tmp_path, space=SPACE, num_trials=1, settings={"train": "broken"})
+    tune(train, tmp_path, space=SPACE, num_trials=1, settings={"train": "mended"})
+
+
 @pytest.mark.parametrize("word", ["rate", "rate=", "rate=2:1", "rate=0:1", "rate=a:b", "2x=1", "rate=1,,2", "=1"])
 def test_words_that_are_no_search(word):
     with pytest.raises(ValueError, match="NAME=LOW:HIGH"):

@@ -1,9 +1,10 @@
 """Search for the learning rate, batch size and the rest that suit your data.
 
 The best model so far is in OUTPUT/best, every trial in OUTPUT/report.html.
-Killed at any moment, the same command goes on.
+Killed at any moment, the same command goes on; with a larger --trials, to more of them.
 """
 
+import hashlib
 import inspect
 import json
 import math
@@ -95,6 +96,16 @@ def run(options):
         num_trials=options.trials,
         seed=options.seed,
         title=f"{output.name}: search for {options.task}",
+        settings={
+            **given,
+            "task": options.task,
+            "model": _digest_of_weights(options.model),
+            "train": _digest_of_file(options.train),
+            "dev": _digest_of_file(options.dev),
+            "columns": columns,
+            "epochs": epochs,
+            "seed": options.seed,
+        },
     )
     print_result(
         options,
@@ -110,6 +121,21 @@ def _check_fields(task, space):
     for name, choices in space.items():
         for value in choices if name not in OF_FIT else ():
             task.compile(**{name: value})
+
+
+def _digest_of_file(path):
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+def _digest_of_weights(source):
+    """Tell a checkpoint from others by what it holds: another one may come to lie in its place."""
+    from keras_bert_suite.checkpoints import open_checkpoint
+
+    digest = hashlib.sha256()
+    for path, array in sorted(open_checkpoint(source).weights.items()):
+        digest.update(f"{path} {array.shape} {array.dtype}".encode() + array.read().tobytes())
+    return digest.hexdigest()[:16]
 
 
 def _saved_score(path):

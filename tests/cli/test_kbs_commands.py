@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from keras_bert_suite.export import FORMATS
-from tests.tasks.small import LABELS
+from tests.tasks.small import LABELS, small_classifier
 
 KBS = [sys.executable, "-c", "import sys; from keras_bert_suite.cli.main import main; sys.exit(main())"]
 
@@ -186,3 +186,33 @@ def test_a_search_keeps_its_best_model(kbs, model, data, tmp_path):
     code, _, errors = kbs("tune", "text-classification", *words[:-2], "frozen=2")
     assert code == 2
     assert "frozen" in errors
+
+
+def test_a_search_goes_on_only_with_what_it_began_with(kbs, model, data, tmp_path):
+    pytest.importorskip("optuna")
+
+    def search(**changed):
+        found = {
+            "model": model,
+            "train": data / "train.tsv",
+            "dev": data / "test.tsv",
+            "trials": 1,
+            "epochs": 1,
+            "search": "batch_size=8,16",
+            **changed,
+        }
+        words = [word for name, value in found.items() for word in (f"--{name}", value)]
+        return kbs("tune", "text-classification", *words, "--output", tmp_path / "found")
+
+    code, _, errors = search()
+    assert code == 0, errors
+    same = tmp_path / "same.tsv"
+    same.write_bytes((data / "train.tsv").read_bytes())
+    code, _, errors = search(train=same, trials=2)  # more trials, on the same data in another place
+    assert code == 0, errors
+    other = tmp_path / "other"
+    small_classifier(labels=LABELS, max_length=16, num_layers=1, seed=5).save_pretrained(other)
+    for name, value in (("model", other), ("train", data / "test.tsv"), ("dev", data / "train.tsv"), ("epochs", 2)):
+        code, _, errors = search(**{name: value, "trials": 3})
+        assert (code, f"{name} was " in errors, "--output" in errors) == (2, True, True)
+        assert errors.count(" was ") == 1
