@@ -9,7 +9,8 @@ import pytest
 
 from keras_bert_suite.training import BucketedDataset
 from keras_bert_suite.training.distribution import current_distribution, distribute
-from keras_bert_suite.training.distribution.shares import SharedDataset, share_rows
+from keras_bert_suite.training.distribution.base import Distribution
+from keras_bert_suite.training.distribution.shares import SharedDataset, check_same_data, share_rows
 from tests.support.tiny import tiny_classifier, tiny_texts, tiny_tokenizer
 from tests.training.launching import BACKEND, finish, free_ports, on_devices, start, two_processes
 
@@ -244,6 +245,29 @@ def test_forgotten_callbacks_are_an_error(monkeypatch):
         distribute("data-parallel", timeout=20) as distribution,
     ):
         classifier.model.fit(distribution.dataset(dataset), verbose=0, shuffle=False)
+
+
+class InTurn(Distribution):
+    """Several processes, each asked after the other."""
+
+    def __init__(self):
+        self.told = []
+
+    def gather(self, numbers):
+        self.told.append(numbers)
+        return np.array(self.told)
+
+
+def test_one_other_label_in_the_last_batch_is_noticed():
+    encoded = tiny_tokenizer().encode(tiny_texts(16)[0])
+    processes = InTurn()
+    for _ in range(2):
+        dataset = BucketedDataset(encoded, np.arange(16), 8, 32)
+        check_same_data(processes, dataset)
+    last = int(dataset[1][1][-1])
+    dataset.targets[last] = 0
+    with pytest.raises(ValueError, match="Received: data sets that differ"):
+        check_same_data(processes, dataset)
 
 
 # Shares

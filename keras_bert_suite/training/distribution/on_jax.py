@@ -9,12 +9,7 @@ import numpy as np
 
 from keras_bert_suite.models import encoder_config
 from keras_bert_suite.training.distribution.base import Distribution
-from keras_bert_suite.training.distribution.shares import (
-    SharedDataset,
-    check_divisible,
-    check_fingerprints,
-    fingerprint,
-)
+from keras_bert_suite.training.distribution.shares import SharedDataset, check_divisible, check_same_data
 
 __all__ = ["JAXDistribution"]
 
@@ -65,14 +60,18 @@ class JAXDistribution(Distribution):
         first = self.distribution.data_shard_id * size
         shared = SharedDataset(dataset, self.num_replicas, slice(first, first + size), equal_weights=False)
         check_divisible(dataset, self.num_replicas)
-        if self.num_processes > 1:
-            from jax.experimental import multihost_utils
-
-            check_fingerprints(multihost_utils.process_allgather(np.int32(fingerprint(dataset) >> 1)))
+        check_same_data(self, dataset)
         return shared
 
     def callbacks(self):
         return [CheckHeads(self.model_parallel)] if self.name == "model-parallel" else []
+
+    def gather(self, numbers):
+        if self.num_processes == 1:
+            return super().gather(numbers)
+        from jax.experimental import multihost_utils
+
+        return multihost_utils.process_allgather(np.array(numbers, "int32"))
 
 
 class CheckHeads(keras.callbacks.Callback):

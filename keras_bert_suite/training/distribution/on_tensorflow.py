@@ -7,12 +7,7 @@ import os
 import keras
 
 from keras_bert_suite.training.distribution.base import Distribution
-from keras_bert_suite.training.distribution.shares import (
-    SharedDataset,
-    check_divisible,
-    check_fingerprints,
-    fingerprint,
-)
+from keras_bert_suite.training.distribution.shares import SharedDataset, check_divisible, check_same_data
 
 __all__ = ["ClipTogether", "TensorFlowDistribution"]
 
@@ -44,15 +39,18 @@ class TensorFlowDistribution(Distribution):
     def dataset(self, dataset):
         shared = SharedDataset(dataset, self.num_replicas)
         check_divisible(dataset, self.num_replicas)
-        if self.num_processes > 1:
-            import tensorflow as tf
-
-            own = tf.constant([fingerprint(dataset)], "int64")
-            check_fingerprints(self.strategy.gather(own, axis=0).numpy())
+        check_same_data(self, dataset)
         return shared
 
     def callbacks(self):
         return [ClipTogether(self.num_replicas)]
+
+    def gather(self, numbers):
+        if self.num_processes == 1:
+            return super().gather(numbers)
+        import tensorflow as tf
+
+        return self.strategy.gather(tf.constant([numbers], "int64"), axis=0).numpy()
 
 
 class ClipTogether(keras.callbacks.Callback):

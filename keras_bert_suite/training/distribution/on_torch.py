@@ -8,12 +8,7 @@ import os
 import keras
 
 from keras_bert_suite.training.distribution.base import Distribution
-from keras_bert_suite.training.distribution.shares import (
-    SharedDataset,
-    check_divisible,
-    check_fingerprints,
-    fingerprint,
-)
+from keras_bert_suite.training.distribution.shares import SharedDataset, check_divisible, check_same_data
 
 __all__ = ["AverageGradients", "TorchDistribution"]
 
@@ -57,7 +52,7 @@ class TorchDistribution(Distribution):
         own = slice(self.process_index, self.process_index + 1)
         shared = SharedDataset(dataset, self.num_replicas, own, on_batch=self._check_averaging)
         check_divisible(dataset, self.num_replicas)
-        check_fingerprints(self.gather([fingerprint(dataset)], "int64"))
+        check_same_data(self, dataset)
         self._unused = True
         return shared
 
@@ -68,8 +63,7 @@ class TorchDistribution(Distribution):
     def callbacks(self):
         return [AverageGradients(self)]
 
-    def gather(self, numbers, dtype="float64"):
-        """Return the numbers of every process, as an array `(num_processes, N)`."""
+    def gather(self, numbers, dtype="int64"):
         import torch
 
         own = torch.tensor(numbers, dtype=getattr(torch, dtype), device=_device())
@@ -117,7 +111,7 @@ class AverageGradients(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         names = sorted(logs or {})
         if names:
-            mean = self.distribution.gather([float(logs[name]) for name in names]).mean(axis=0)
+            mean = self.distribution.gather([float(logs[name]) for name in names], "float64").mean(axis=0)
             logs.update(zip(names, mean.tolist(), strict=True))
 
     def on_train_end(self, logs=None):

@@ -1,11 +1,12 @@
 """One global batch as equal shares, so that the mean of their means is the mean over all of it."""
 
+import json
 import zlib
 
 import keras
 import numpy as np
 
-__all__ = ["SharedDataset", "check_divisible", "check_fingerprints", "fingerprint", "share_rows"]
+__all__ = ["SharedDataset", "check_divisible", "check_same_data", "share_rows"]
 
 
 def share_rows(weights, num_shares):
@@ -143,22 +144,31 @@ def check_divisible(dataset, num_shares):
         raise _indivisible(batch_size, num_shares)
 
 
-def fingerprint(dataset):
-    """Return an int that two data sets share only if they have as many batches and begin with the same one."""
-    value = 0
-    for array in keras.tree.flatten(dataset[0]):
-        array = np.ascontiguousarray(array)
-        value = zlib.crc32(array.tobytes(), zlib.crc32(str(array.shape).encode(), value))
-    return zlib.crc32(str(dataset.num_batches).encode(), value)
+def check_same_data(distribution, dataset):
+    """Raise unless every process has the same data set, as far as can be told.
 
-
-def check_fingerprints(found):
-    """Raise unless the fingerprints of all processes are the same one."""
-    if len(np.unique(found)) > 1:
+    Args:
+        distribution: `Distribution`.
+        dataset: `keras.utils.PyDataset`. Where it has a `fingerprint()`, all of it counts, else the first batch.
+    """
+    if len(np.unique(distribution.gather([_checksum(dataset)]))) > 1:
         raise ValueError(
             "distribution.dataset: every process must be given the same data, in the same order. "
-            "Received: different first batches, or different numbers of batches. Give all of them the same seed."
+            "Received: data sets that differ. Give all of them the same files and the same seed."
         )
+
+
+def _checksum(dataset):
+    """Return an int in [0, 2**31), as `gather` takes it."""
+    parts = [str(dataset.num_batches).encode()]
+    for array in map(np.ascontiguousarray, keras.tree.flatten(dataset[0])):
+        parts += [str(array.shape).encode(), array.tobytes()]
+    if hasattr(dataset, "fingerprint"):
+        parts.append(json.dumps(dataset.fingerprint()).encode())
+    value = 0
+    for part in parts:
+        value = zlib.crc32(part, value)
+    return value >> 1
 
 
 def _num_rows(inputs):
