@@ -179,20 +179,37 @@ def find_state(directory, peers=()):
 
     Args:
         directory: str or path.
-        peers: sequence of paths. Directories that must have a state of the same batch.
+        peers: sequence of paths. Directories that must have a whole state of the same place in the training.
     Returns:
         optional tuple: path, arrays, values.
     """
     for partial in Path(directory).glob(".step-*.partial"):  # a save that was killed
         shutil.rmtree(partial, ignore_errors=True)
-    for path in reversed(_state_files(directory)):
-        if not all((Path(peer) / path.name).is_file() for peer in peers):
+    files = _state_files(directory)
+    for path in reversed(files):
+        others = [Path(peer) / path.name for peer in peers]
+        if not all(other.is_file() for other in others):
             continue
         try:
-            return path, *load_state(path)
+            places = [_place_of(load_state(other)[1]) for other in others]
+            arrays, values = load_state(path)
         except CheckpointError as error:
             warnings.warn(f"{error} The state before it is used, if there is one.", stacklevel=3)
+            continue
+        if all(place == _place_of(values) for place in places):
+            return path, arrays, values
+    if files and peers:
+        warnings.warn(
+            f"training begins anew: of the states in {directory}, none is whole in {', '.join(map(str, peers))} too. "
+            "All processes must be able to read them.",
+            stacklevel=3,
+        )
     return None
+
+
+def _place_of(values):
+    """Where a training is: two states of one batch may be of before and after the validation that follows it."""
+    return [values.get(name) for name in ("epoch", "step", "stopped")]
 
 
 def keep_newest(path, count):

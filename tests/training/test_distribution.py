@@ -9,7 +9,7 @@ import pytest
 
 from keras_bert_suite.training import BucketedDataset
 from keras_bert_suite.training.distribution import current_distribution, distribute
-from keras_bert_suite.training.distribution.base import Distribution
+from keras_bert_suite.training.distribution.base import Distribution, GoOnTogether
 from keras_bert_suite.training.distribution.shares import SharedDataset, check_same_data, share_rows
 from tests.support.tiny import tiny_classifier, tiny_texts, tiny_tokenizer
 from tests.training.launching import BACKEND, finish, free_ports, on_devices, start, two_processes
@@ -154,7 +154,8 @@ def in_processes(tmp_path_factory):
     seconds = time.monotonic() - began
     again = {name: value for name, value in cases[-1].items() if name != "die"}
     unkilled = {**again, "states": str(tmp_path_factory.mktemp("states"))}
-    return expected, ended, seconds, finish(two_processes(SCRIPT, [again, unkilled]))
+    damaged = {**unkilled, "damaged": 1}
+    return expected, ended, seconds, finish(two_processes(SCRIPT, [again, unkilled, damaged, unkilled]))
 
 
 def test_two_processes_train_as_one(in_processes):
@@ -189,10 +190,11 @@ def test_a_killed_worker_ends_the_others(in_processes):
 
 def test_killed_processes_go_on_to_the_same_weights(in_processes):
     for found, _, err in in_processes[3]:
-        assert len(found) == 2, err[-3000:]
-        resumed, uninterrupted = found
-        assert len(resumed["history"]["loss"]) == 3
-        assert_equal_training(resumed, uninterrupted)
+        assert len(found) == 4, err[-3000:]
+        resumed, uninterrupted, after_damage, finished_before = found
+        for one in (resumed, after_damage, finished_before):
+            assert len(one["history"]["loss"]) == 3
+            assert_equal_training(one, uninterrupted)
 
 
 # In this process
@@ -256,6 +258,20 @@ class InTurn(Distribution):
     def gather(self, numbers):
         self.told.append(numbers)
         return np.array(self.told)
+
+
+def test_processes_that_begin_at_different_places_are_refused():
+    classifier = tiny_classifier(["neg", "pos"])
+    classifier.model.compile("sgd", "mse")
+    check = GoOnTogether(InTurn())
+    check.set_model(classifier.model)
+    for epoch in (2, 2):
+        check.on_train_begin()
+        check.on_epoch_begin(epoch)
+        check.on_epoch_begin(epoch + 1)  # once is enough
+    check.on_train_begin()
+    with pytest.raises(ValueError, match="Received: epoch 2 after 0 updates, epoch 3 after 0 updates. Let all"):
+        check.on_epoch_begin(1)
 
 
 def test_one_other_label_in_the_last_batch_is_noticed():

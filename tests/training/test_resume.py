@@ -357,3 +357,24 @@ def test_killed_at_random_moments_it_ends_with_the_same_bits(whole, tmp_path, ki
 
 def test_find_state_finds_nothing_where_nothing_is(tmp_path):
     assert find_state(tmp_path / "absent") is None
+
+
+def test_a_state_counts_when_it_is_whole_in_all_processes(tmp_path):
+    folders = [tmp_path / "process-0", tmp_path / "process-1"]
+    for folder in folders:
+        for batches in (3, 6):
+            save_state(
+                folder / f"step-{batches:08}.safetensors", {"a": np.zeros(9)}, {"epoch": batches // 3, "step": 0}
+            )
+    newest = folders[1] / "step-00000006.safetensors"
+    newest.write_bytes(newest.read_bytes()[:-1])
+    for own, peer in (folders, folders[::-1]):
+        with pytest.warns(UserWarning, match="process-1/step-00000006.safetensors is not a whole state"):
+            path, _, values = find_state(own, [peer])
+        assert (path.parent, values["epoch"]) == (own, 1)
+    # One was saved before, and one after the validation that follows the last batch.
+    save_state(newest, {"a": np.zeros(9)}, {"epoch": 1, "step": 3})
+    assert find_state(folders[0], folders[1:])[2]["epoch"] == 1
+    shutil.rmtree(folders[1])
+    with pytest.warns(UserWarning, match="training begins anew"):
+        assert find_state(folders[0], folders[1:]) is None

@@ -2,9 +2,12 @@
 
 import contextlib
 
+import keras
 import numpy as np
 
-__all__ = ["Distribution"]
+from keras_bert_suite.training.progress import num_updates
+
+__all__ = ["Distribution", "GoOnTogether"]
 
 
 class Distribution:
@@ -59,3 +62,30 @@ class Distribution:
             int array `(N, len(numbers))`, with a row from each process at least.
         """
         return np.array([numbers])
+
+
+class GoOnTogether(keras.callbacks.Callback):
+    """Refuse to train unless all processes are at the same place, as the gradients of different batches would be mixed.
+
+    Args:
+        distribution: `Distribution`.
+    """
+
+    def __init__(self, distribution):
+        super().__init__()
+        self.distribution = distribution
+
+    def on_train_begin(self, logs=None):
+        self._checked = False
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if self._checked:
+            return
+        self._checked = True
+        places = {tuple(row) for row in self.distribution.gather([epoch, num_updates(self.model.optimizer)]).tolist()}
+        if len(places) > 1:
+            found = ", ".join(f"epoch {epoch + 1} after {updates} updates" for epoch, updates in sorted(places))
+            raise ValueError(
+                f"distribute: every process must begin at the same place. Received: {found}. "
+                "Let all of them read one directory of states, or remove it to begin anew."
+            )

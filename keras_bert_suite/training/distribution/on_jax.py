@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from keras_bert_suite.models import encoder_config
-from keras_bert_suite.training.distribution.base import Distribution
+from keras_bert_suite.training.distribution.base import Distribution, GoOnTogether
 from keras_bert_suite.training.distribution.shares import SharedDataset, check_divisible, check_same_data
 
 __all__ = ["JAXDistribution"]
@@ -64,7 +64,8 @@ class JAXDistribution(Distribution):
         return shared
 
     def callbacks(self):
-        return [CheckHeads(self.model_parallel)] if self.name == "model-parallel" else []
+        checks = [CheckHeads(self.model_parallel)] if self.name == "model-parallel" else []
+        return [*checks, GoOnTogether(self)]
 
     def gather(self, numbers):
         if self.num_processes == 1:

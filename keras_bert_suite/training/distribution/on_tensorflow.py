@@ -6,7 +6,7 @@ import os
 
 import keras
 
-from keras_bert_suite.training.distribution.base import Distribution
+from keras_bert_suite.training.distribution.base import Distribution, GoOnTogether
 from keras_bert_suite.training.distribution.shares import SharedDataset, check_divisible, check_same_data
 
 __all__ = ["ClipTogether", "TensorFlowDistribution"]
@@ -43,7 +43,7 @@ class TensorFlowDistribution(Distribution):
         return shared
 
     def callbacks(self):
-        return [ClipTogether(self.num_replicas)]
+        return [ClipTogether(self.num_replicas), GoOnTogether(self)]
 
     def gather(self, numbers):
         if self.num_processes == 1:

@@ -7,7 +7,7 @@ import os
 
 import keras
 
-from keras_bert_suite.training.distribution.base import Distribution
+from keras_bert_suite.training.distribution.base import Distribution, GoOnTogether
 from keras_bert_suite.training.distribution.shares import SharedDataset, check_divisible, check_same_data
 
 __all__ = ["AverageGradients", "TorchDistribution"]
@@ -61,7 +61,7 @@ class TorchDistribution(Distribution):
             raise _without_averaging()
 
     def callbacks(self):
-        return [AverageGradients(self)]
+        return [GoOnTogether(self), AverageGradients(self)]
 
     def gather(self, numbers, dtype="int64"):
         import torch
@@ -75,21 +75,31 @@ class TorchDistribution(Distribution):
 class AverageGradients(keras.callbacks.Callback):
     """Keep the weights of all processes in step.
 
-    The first process' weights and optimizer go out when training begins; each
-    gradient is averaged as soon as it is there, while the others are still
-    computed; and the logs of an epoch are averaged when it ends.
+    The first process' weights and optimizer go out when the first epoch begins;
+    each gradient is averaged as soon as it is there, while the others are still
+    computed; and the logs of an epoch are averaged when it ends. Of a training
+    that had ended before, which is resumed, nothing is exchanged.
     """
 
     def __init__(self, distribution):
         super().__init__()
         self.distribution = distribution
 
+    def set_model(self, model):
+        super().set_model(model)
+        self.distribution._unused = False
+
     def on_train_begin(self, logs=None):
+        self.distribution.averaging = True
+        self._sent = False
+        self._hooks = {}
+
+    def on_epoch_begin(self, epoch, logs=None):
         import torch
 
-        self.distribution.averaging = True
-        self.distribution._unused = False
-        self._hooks = {}
+        if self._sent:
+            return
+        self._sent = True
         with torch.no_grad():
             for variable in [*self.model.weights, *self.model.optimizer.variables]:
                 torch.distributed.broadcast(variable.value.data, src=0)
