@@ -286,6 +286,16 @@ def test_one_other_label_in_the_last_batch_is_noticed():
         check_same_data(processes, dataset)
 
 
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="the other backends accumulate under any strategy")
+def test_accumulation_under_a_strategy_is_refused():
+    texts, labels = tiny_texts(16)
+    with distribute("mirrored", devices=["CPU:0"]):
+        classifier = tiny_classifier(["neg", "pos"])
+        classifier.compile(accumulation_steps=2)
+        with pytest.raises(ValueError, match="Received: accumulation_steps=2. Leave it out"):
+            classifier.fit(texts, labels, epochs=1, batch_size=8, seed=0, verbose=0)
+
+
 # Shares
 
 

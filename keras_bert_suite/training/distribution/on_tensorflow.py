@@ -71,6 +71,7 @@ class ClipTogether(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         self.on_train_end()  # of a training that an error ended
+        _check_accumulation(self.model.optimizer)
         optimizer = self._optimizer = self.model.optimizer
         self._bounds = {name: getattr(optimizer, name, None) for name in self.BOUNDS}
         self._bounds = {name: bound for name, bound in self._bounds.items() if bound is not None}
@@ -96,6 +97,17 @@ class ClipTogether(keras.callbacks.Callback):
             for name, bound in self._bounds.items():
                 setattr(self._optimizer, name, bound)
             self._optimizer = None
+
+
+def _check_accumulation(optimizer):
+    """Raise if an optimizer gathers gradients over batches: TensorFlow has no branches where replicas exchange."""
+    steps = getattr(optimizer, "inner_optimizer", optimizer).gradient_accumulation_steps or 1
+    if steps > 1:
+        raise ValueError(
+            "distribute: on the tensorflow backend a strategy cannot accumulate gradients. "
+            f"Received: accumulation_steps={steps}. Leave it out, as the devices share each batch, "
+            "or train on the jax or torch backend."
+        )
 
 
 @functools.cache  # two strategies over the same devices would confuse each other's exchanges
