@@ -143,6 +143,8 @@ def in_processes(tmp_path_factory):
         {**shared, "different_data": True, "refused": True},
         {**shared, "die": 1, "die_epoch": 1, "epochs": 3, "states": str(tmp_path_factory.mktemp("states"))},
     ]
+    if BACKEND == "jax":
+        cases.insert(3, {**shared, "strategy": "model-parallel", "refused": True})
     one = {"strategy": "data-parallel", "options": {}} if BACKEND != "torch" else {"strategy": None}
     alone = start(
         SCRIPT, [{"strategy": None, "validate": True}, {**one, "optimizer": "clipped", "epochs": 1}], devices=1
@@ -161,7 +163,7 @@ def in_processes(tmp_path_factory):
 def test_two_processes_train_as_one(in_processes):
     expected, ended, *_ = in_processes
     for index, (found, _, err) in enumerate(ended):
-        assert len(found) == 3, err[-3000:]
+        assert len(found) == 3 + (BACKEND == "jax"), err[-3000:]
         assert (found[0]["num_replicas"], found[0]["num_processes"], found[0]["is_chief"]) == (2, 2, index == 0)
         for one, other in zip(found[:2], expected, strict=True):
             assert_equal_training(one, other)
@@ -178,6 +180,12 @@ def test_processes_have_equal_weights(in_processes):
 def test_different_data_in_two_processes_are_refused(in_processes):
     for found, _, _ in in_processes[1]:
         assert "every process must be given the same data, in the same order" in found[2]["error"]
+
+
+@pytest.mark.skipif(BACKEND != "jax", reason="only JAX splits weights")
+def test_weights_that_no_process_has_whole_are_refused(in_processes):
+    for found, _, _ in in_processes[1]:
+        assert "Received: model_parallel=2, 1 devices in this process. Use one of 1." in found[3]["error"]
 
 
 def test_a_killed_worker_ends_the_others(in_processes):

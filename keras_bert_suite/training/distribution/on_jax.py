@@ -54,9 +54,7 @@ class JAXDistribution(Distribution):
         return self.distribution.scope()
 
     def dataset(self, dataset):
-        # Processes that hold parts of one replica read the same share.
-        parts = min(self.num_processes, self.num_replicas)
-        size = self.num_replicas // parts
+        size = self.num_replicas // min(self.num_processes, self.num_replicas)
         first = self.distribution.data_shard_id * size
         shared = SharedDataset(dataset, self.num_replicas, slice(first, first + size), equal_weights=False)
         check_divisible(dataset, self.num_replicas)
@@ -139,7 +137,20 @@ def _model_parallel(devices, width):
     mesh = keras.distribution.DeviceMesh((len(devices) // width, width), ["batch", "model"], devices)
     layouts = keras.distribution.LayoutMap(mesh)
     layouts.update(LAYOUTS)
+    _check_hosts(mesh, width)
     return CheckedModelParallel(layout_map=layouts, batch_dim_name="batch", auto_shard_dataset=False)
+
+
+def _check_hosts(mesh, width):
+    """Raise if weights would be split between processes: none could read them whole, to save them."""
+    import jax
+
+    if any(len({device.process_index for device in replica}) > 1 for replica in mesh.backend_mesh.devices):
+        raise ValueError(
+            f"distribute: model_parallel must divide the devices of each process, as weights that no process has whole "
+            f"cannot be saved. Received: model_parallel={width}, {jax.local_device_count()} devices in this process. "
+            f"Use one of {_divisors(jax.local_device_count())}."
+        )
 
 
 class CheckedModelParallel(keras.distribution.ModelParallel):
