@@ -12,7 +12,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-__all__ = ["check_free", "replaced_directory", "replaced_file", "write_json_lines"]
+__all__ = ["check_free", "exchange", "replaced_directory", "replaced_file", "write_json_lines"]
 
 
 #: How each error of this file begins.
@@ -102,13 +102,17 @@ def replaced_directory(path, overwrite=False):
             yield written
         check_free(path, overwrite)  # Something may have appeared there meanwhile.
         with _explained(path):
-            _exchange(written, path, aside=temporary / "replaced")
+            exchange(written, path, aside=temporary / "replaced")
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _exchange(written, path, aside):
-    """Give `written` the name `path`; what was there goes `aside`, or stays if that fails."""
+def exchange(written, path, aside):
+    """Give the directory `written` the name `path`; what was there goes `aside`, or stays if that fails.
+
+    Args:
+        written, path, aside: paths on one file system; the last must be absent.
+    """
     if path.exists():
         os.replace(path, aside)
     try:

@@ -7,9 +7,11 @@ killed at any moment, the same command goes on from there. The output has the
 model, report.html to look at, and log.csv.
 """
 
+import filecmp
 import inspect
 import shutil
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -62,31 +64,39 @@ def add_arguments(parser):
 def run(options):
     from keras_bert_suite.files import check_free
 
-    check_free(options.output, options.overwrite)
+    output = Path(options.output)
+    state = output.with_name(f"{output.name}.training")
+    overwrite = options.overwrite or (not options.restart and _is_from(state, output))
+    check_free(output, overwrite)
     start(options.train, options.dev)
     from keras_bert_suite.training import distribute
 
-    with distribute(options.strategy) as distribution:
-        _train(options, distribution)
+    began = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        with distribute(options.strategy) as distribution:
+            model = (state if distribution.is_chief else Path(folder)) / "model"
+            history = _train(options, distribution, state, model)
+            distribution.gather([0])  # when all are here, none needs its state any more
+        # All processes score, each its own copy: none waits for another, and what ends together breaks no connection.
+        report, result, text = _score(options, model, history, began)
+    if distribution.is_chief:
+        _hand_over(state, output, overwrite, report)
+        print_result(options, result, text)
 
 
-def _train(options, distribution):
+def _train(options, distribution, state, model):
+    """Train, save the task in the directory `model`, and return the history."""
     from keras_bert_suite.files import check_free
-    from keras_bert_suite.reports import write_report
     from keras_bert_suite.tasks import task_class
     from keras_bert_suite.training import CSVLog, ProgressBar, TensorBoardLog
 
-    began = time.perf_counter()
-    columns = columns_from(options.columns)
-    output = Path(options.output)
-    state = output.with_name(f"{output.name}.training")
     is_chief = distribution.is_chief
     if options.restart and is_chief:
         shutil.rmtree(state, ignore_errors=True)
     given = {"max_length": options.max_length, "replace_head": options.replace_head, "dtype": options.dtype}
     given = {name: value for name, value in given.items() if value}
     task = task_class(options.task).from_pretrained(options.model, **given, **settings_from(options))
-    check_free(output, options.overwrite, room=16 * task.encoder.count_params())
+    check_free(state, overwrite=True, room=16 * task.encoder.count_params())
     task.compile(**recipe_from(options))
     defaults = inspect.signature(task.fit).parameters
     batch_size = options.batch_size or defaults["batch_size"].default
@@ -101,7 +111,7 @@ def _train(options, distribution):
         epochs=options.epochs or defaults["epochs"].default,
         batch_size=batch_size,
         seed=options.seed,
-        columns=columns,
+        columns=columns_from(options.columns),
         class_weight="balanced" if options.balance else None,
         packing={"auto": "auto", "on": True, "off": False}[options.packing],
         directory=state / "states",
@@ -109,9 +119,16 @@ def _train(options, distribution):
         callbacks=callbacks,
         verbose=0,
     ).history
-    if not is_chief:
-        return
-    task.save_pretrained(output, overwrite=options.overwrite)
+    task.save_pretrained(model, overwrite=True)
+    return history
+
+
+def _score(options, model, history, began):
+    """Return the report on the task in the directory `model`, and what the command prints: values and a text."""
+    from keras_bert_suite.tasks import task_class
+
+    task = task_class(options.task).from_pretrained(model, **({"dtype": options.dtype} if options.dtype else {}))
+    output = Path(options.output)
     labels = getattr(task, "labels", None)
     result = {
         "task": options.task,
@@ -123,30 +140,50 @@ def _train(options, distribution):
     }
     report = task.report(
         options.dev or options.train,
-        columns=columns,
+        columns=columns_from(options.columns),
         title=f"{output.name}: {options.task}",
         history=history,
         summary=_facts(options, task, result),
     )
-    if not options.dev:
-        report.warnings.append("The scores are on the examples trained on: --dev names others.")
-    write_report(state / "report.html", report, json_path=state / "report.json")
-    shutil.rmtree(state / "states", ignore_errors=True)
-    for part in sorted(state.iterdir()):
-        part.replace(output / part.name)
-    state.rmdir()
     scores = ""
     if options.dev:
         result["dev"] = {name: report.summary[name] for name in task.score_names}
         main = task.score_names[0]
         scores = f", dev {main.replace('_', ' ')} {result['dev'][main]:.4f}"
+    else:
+        report.warnings.append("The scores are on the examples trained on: --dev names others.")
     named = f"{len(labels)} labels, " if labels else ""
-    print_result(
-        options,
+    return (
+        report,
         result,
         f"Saved {options.output}: {named}loss {result['loss']:.4f}{scores}, "
         f"{result['seconds']:.0f} s. {output / 'report.html'} shows more.",
     )
+
+
+def _hand_over(state, output, overwrite, report):
+    """Put the report and the logs beside the model, give it its place, and only then remove the state."""
+    from keras_bert_suite.files import check_free, exchange
+    from keras_bert_suite.reports import write_report
+
+    model, replaced = state / "model", state / "replaced"
+    write_report(state / "report.html", report, json_path=state / "report.json")
+    others = shutil.ignore_patterns("states", "model", "replaced", ".*")
+    shutil.copytree(state, model, ignore=others, dirs_exist_ok=True)
+    check_free(output, overwrite)
+    shutil.rmtree(replaced, ignore_errors=True)
+    exchange(model, output, aside=replaced)
+    # Under another name at once, as what is left of half a state would train anew.
+    removed = state.with_name(f".{state.name}.partial")
+    shutil.rmtree(removed, ignore_errors=True)
+    state.replace(removed)
+    shutil.rmtree(removed)
+
+
+def _is_from(state, output):
+    """Whether `output` is of the training in `state`, which was killed before it could remove that."""
+    reports = [folder / "report.json" for folder in (state, output)]
+    return all(path.is_file() for path in reports) and filecmp.cmp(*reports, shallow=False)
 
 
 def _facts(options, task, result):

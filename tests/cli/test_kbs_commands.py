@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from keras_bert_suite.export import FORMATS
+from keras_bert_suite.files import exchange
 from tests.tasks.small import LABELS, small_classifier
 
 KBS = [sys.executable, "-c", "import sys; from keras_bert_suite.cli.main import main; sys.exit(main())"]
@@ -157,6 +158,56 @@ def test_a_killed_training_goes_on_to_the_same_weights(model, data, tmp_path):
     assert (killed / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
     assert len((killed / "log.csv").read_text().splitlines()) == 9
     assert "<h1>out: text-classification</h1>" in (killed / "report.html").read_text(encoding="utf-8")
+
+
+def _stop(*arguments, **options):
+    raise KeyboardInterrupt
+
+
+def _stop_before_exchange(written, path, aside):
+    if path.name == "out":  # not the model within the state
+        raise KeyboardInterrupt
+    exchange(written, path, aside)
+
+
+def _exchange_and_stop(written, path, aside):
+    exchange(written, path, aside)
+    if path.name == "out":
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("place", "stop", "is_there"),
+    [
+        ("keras_bert_suite.reports.write_report", _stop, False),
+        ("keras_bert_suite.files.exchange", _stop_before_exchange, False),
+        ("keras_bert_suite.files.exchange", _exchange_and_stop, True),
+    ],
+    ids=["before the report", "before it is handed over", "before the state is removed"],
+)
+@pytest.mark.parametrize("overwrite", [[], ["--overwrite"]], ids=["new", "overwrite"])
+def test_what_is_stopped_after_training_goes_on(
+    kbs, model, data, tmp_path, monkeypatch, place, stop, is_there, overwrite
+):
+    output = tmp_path / "out"
+    words = ["finetune", "text-classification", "--model", model, "--train", data / "train.tsv", "--epochs", 1]
+    words += ["--output", output, *overwrite]
+    if overwrite:
+        output.mkdir()
+        (output / "mine").touch()
+    with monkeypatch.context() as patch:
+        patch.setattr(place, stop)
+        assert kbs(*words)[0] == 130
+    assert (output / "mine").exists() == bool(overwrite and not is_there)
+    assert (output / "report.html").exists() == is_there
+    code, _, errors = kbs(*words)
+    assert code == 0, errors
+    assert "it is finished" in errors
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert {"model.safetensors", "report.html", "report.json", "log.csv"} <= {path.name for path in output.iterdir()}
+    assert not (output / "mine").exists()
+    if not overwrite:
+        assert kbs(*words)[0] == 2  # once it is done, it is refused as ever
 
 
 def test_a_search_keeps_its_best_model(kbs, model, data, tmp_path):

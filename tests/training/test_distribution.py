@@ -1,5 +1,6 @@
 """Two and four devices, and two processes, train to the same weights as one; what cannot be is refused or ends."""
 
+import json
 import time
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from tests.support.tiny import tiny_classifier, tiny_texts, tiny_tokenizer
 from tests.training.launching import BACKEND, finish, free_ports, on_devices, start, two_processes
 
 SCRIPT = Path(__file__).with_name("distributed_fits.py")
+COMMANDS = Path(__file__).with_name("distributed_commands.py")
 not_torch = pytest.mark.skipif(BACKEND == "torch", reason="PyTorch has one device a process")
 
 
@@ -203,6 +205,23 @@ def test_killed_processes_go_on_to_the_same_weights(in_processes):
         for one in (resumed, after_damage, finished_before):
             assert len(one["history"]["loss"]) == 3
             assert_equal_training(one, uninterrupted)
+
+
+def test_a_command_in_two_processes_scores_and_goes_on(tmp_path):
+    tiny_classifier(["neg", "pos"], num_layers=1).save_pretrained(tmp_path / "start")
+    data = tmp_path / "data.tsv"
+    data.write_text("text\tlabel\n" + "".join(map("{}\t{}\n".format, *tiny_texts(29))), encoding="utf-8")
+    strategy = {"tensorflow": "multi-worker"}.get(BACKEND, "data-parallel")
+    words = ["finetune", "text-classification", "--strategy", strategy, "--model", str(tmp_path / "start")]
+    words += ["--train", str(data), "--dev", str(data), "--epochs", "1", "--batch-size", "8"]
+    words += ["--output", str(tmp_path / "out" / "model")]
+    ended = finish(two_processes(COMMANDS, [{"words": words, "stopped": True}, {"words": words}]))
+    codes, statuses, errors = zip(*ended, strict=True)
+    assert (codes, statuses) == (([130, 0], [0, 0]), (0, 0)), "".join(errors)[-3000:]
+    assert all("it is finished" in error for error in errors)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["model"]
+    report = json.loads((tmp_path / "out" / "model" / "report.json").read_text(encoding="utf-8"))
+    assert report["summary"]["examples"] == 29
 
 
 # In this process
