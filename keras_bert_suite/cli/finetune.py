@@ -7,7 +7,6 @@ killed at any moment, the same command goes on from there. The output has the
 model, report.html to look at, and log.csv.
 """
 
-import filecmp
 import inspect
 import shutil
 import sys
@@ -15,6 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from keras_bert_suite.cli.output import hand_over, is_from, state_of
 from keras_bert_suite.cli.recipe import add_recipe, recipe_from
 from keras_bert_suite.cli.shared import (
     add_columns,
@@ -64,11 +64,11 @@ def add_arguments(parser):
 def run(options):
     from keras_bert_suite.files import check_free
 
-    output = Path(options.output)
-    state = output.with_name(f"{output.name}.training")
-    overwrite = options.overwrite or (not options.restart and _is_from(state, output))
+    output, state = Path(options.output), state_of(options.output)
+    overwrite = options.overwrite or (not options.restart and is_from(state, output))
     check_free(output, overwrite)
     start(options.train, options.dev)
+    from keras_bert_suite.reports import write_report
     from keras_bert_suite.training import distribute
 
     began = time.perf_counter()
@@ -80,7 +80,8 @@ def run(options):
         # All processes score, each its own copy: none waits for another, and what ends together breaks no connection.
         report, result, text = _score(options, model, history, began)
     if distribution.is_chief:
-        _hand_over(state, output, overwrite, report)
+        write_report(state / "report.html", report, json_path=state / "report.json")
+        hand_over(state, output, overwrite)
         print_result(options, result, text)
 
 
@@ -159,31 +160,6 @@ def _score(options, model, history, began):
         f"Saved {options.output}: {named}loss {result['loss']:.4f}{scores}, "
         f"{result['seconds']:.0f} s. {output / 'report.html'} shows more.",
     )
-
-
-def _hand_over(state, output, overwrite, report):
-    """Put the report and the logs beside the model, give it its place, and only then remove the state."""
-    from keras_bert_suite.files import check_free, exchange
-    from keras_bert_suite.reports import write_report
-
-    model, replaced = state / "model", state / "replaced"
-    write_report(state / "report.html", report, json_path=state / "report.json")
-    others = shutil.ignore_patterns("states", "model", "replaced", ".*")
-    shutil.copytree(state, model, ignore=others, dirs_exist_ok=True)
-    check_free(output, overwrite)
-    shutil.rmtree(replaced, ignore_errors=True)
-    exchange(model, output, aside=replaced)
-    # Under another name at once, as what is left of half a state would train anew.
-    removed = state.with_name(f".{state.name}.partial")
-    shutil.rmtree(removed, ignore_errors=True)
-    state.replace(removed)
-    shutil.rmtree(removed)
-
-
-def _is_from(state, output):
-    """Whether `output` is of the training in `state`, which was killed before it could remove that."""
-    reports = [folder / "report.json" for folder in (state, output)]
-    return all(path.is_file() for path in reports) and filecmp.cmp(*reports, shallow=False)
 
 
 def _facts(options, task, result):

@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+from keras_bert_suite.cli.output import hand_over, is_from, state_of
 from keras_bert_suite.cli.recipe import add_recipe, recipe_from
 from keras_bert_suite.cli.shared import add_seed, positive_float, positive_int, print_result, start
 
@@ -79,7 +80,9 @@ def add_arguments(parser):
 def run(options):
     from keras_bert_suite.files import check_free
 
-    check_free(options.output, options.overwrite)
+    state = state_of(options.output)
+    overwrite = options.overwrite or (not options.restart and is_from(state, options.output))
+    check_free(options.output, overwrite)
     masking = _masking(options)
     if options.model and options.embeddings != "random":
         raise ValueError("--embeddings is of new weights. Received: --model too. Leave one of them out.")
@@ -87,20 +90,19 @@ def run(options):
     from keras_bert_suite.training import distribute
 
     with distribute(options.strategy) as distribution:
-        _train(options, masking, distribution)
+        _train(options, masking, distribution, state, overwrite)
 
 
-def _train(options, masking, distribution):
+def _train(options, masking, distribution, state, overwrite):
     from keras_bert_suite.data.corpus import Corpus
     from keras_bert_suite.files import check_free
     from keras_bert_suite.training import CSVLog, ProgressBar, TensorBoardLog
 
     began = time.perf_counter()
     output = Path(options.output)
-    state = output.with_name(f"{output.name}.training")
     corpora = [Corpus(directory) for directory in options.data]
     pretrainer = _open(options, corpora)
-    check_free(output, options.overwrite, room=16 * pretrainer.encoder.count_params())
+    check_free(state, overwrite=True, room=16 * pretrainer.encoder.count_params())
     if options.restart and distribution.is_chief:
         shutil.rmtree(state, ignore_errors=True)
     how = {
@@ -145,7 +147,7 @@ def _train(options, masking, distribution):
     ).history
     if not distribution.is_chief:
         return
-    pretrainer.save_pretrained(output, overwrite=options.overwrite)
+    pretrainer.save_pretrained(state / "model", overwrite=True)
     result = {
         "output": options.output,
         "objective": pretrainer.objective,
@@ -161,10 +163,7 @@ def _train(options, masking, distribution):
         result |= {} if before is None else {"before": before}
         result["validation"] = pretrainer.evaluate(options.validation, **scored)
     _write_report(options, pretrainer, history, result, state)
-    shutil.rmtree(state / "states", ignore_errors=True)
-    for part in sorted(state.iterdir()):
-        part.replace(output / part.name)
-    state.rmdir()
+    hand_over(state, output, overwrite)
     held_out = f", held-out {_scores(result['validation'])}" if alone else ""
     print_result(
         options,

@@ -53,13 +53,23 @@ def test_from_new_weights_and_on_from_them(kbs, folder, tmp_path):
     assert result["validation"]["masked_lm_loss"] < result["before"]["masked_lm_loss"]
 
 
-def test_in_stages(kbs, folder, tmp_path):
+def _stop(*arguments, **options):
+    raise KeyboardInterrupt
+
+
+def test_in_stages_and_stopped_before_its_report(kbs, folder, tmp_path, monkeypatch):
     words = ["pretrain", "--data", folder / "train", folder / "long", "--config", folder / "config.json"]
     words += ["--shares", 0.75, 0.25, "--batch-size", 8, 4, "--steps", 8, "--output", tmp_path / "model"]
     words += ["--embeddings", "cooccurrence"]
+    with monkeypatch.context() as patch:
+        patch.setattr("keras_bert_suite.reports.write_report", _stop)
+        assert kbs(*words)[0] == 130
+    assert os.listdir(tmp_path) == ["model.training"]
     code, out, errors = kbs(*words, "--json")
     assert code == 0, errors
+    assert "it is finished" in errors
     assert json.loads(out)["steps"] == 8
+    assert os.listdir(tmp_path) == ["model"]
 
 
 @pytest.mark.slow
