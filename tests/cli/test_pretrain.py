@@ -45,7 +45,7 @@ def test_from_new_weights_and_on_from_them(kbs, folder, tmp_path):
     assert len((output / "log.csv").read_text().splitlines()) == 4
 
     words = ["pretrain", "--data", folder / "train", "--model", output, "--output", tmp_path / "more"]
-    words += ["--validation", folder / "held_out", "--epochs", 2, "--batch-size", 8, "--learning-rate", 0.02]
+    words += ["--validation", folder / "held_out", "--epochs", 2, "--batch-size", 8, "--learning-rate", 0.005]
     code, out, errors = kbs(*words, "--masking", "word", "--json")
     assert code == 0, errors
     result = json.loads(out)
