@@ -14,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from keras_bert_suite.cli.output import hand_over, is_from, state_of
+from keras_bert_suite.cli.output import hand_over, training_paths
 from keras_bert_suite.cli.recipe import add_recipe, recipe_from
 from keras_bert_suite.cli.shared import (
     add_columns,
@@ -62,11 +62,7 @@ def add_arguments(parser):
 
 
 def run(options):
-    from keras_bert_suite.files import check_free
-
-    output, state = Path(options.output), state_of(options.output)
-    overwrite = options.overwrite or (not options.restart and is_from(state, output))
-    check_free(output, overwrite)
+    output, state, overwrite = training_paths(options)
     start(options.train, options.dev)
     from keras_bert_suite.reports import write_report
     from keras_bert_suite.training import distribute

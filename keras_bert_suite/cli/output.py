@@ -4,18 +4,27 @@ import filecmp
 import shutil
 from pathlib import Path
 
-__all__ = ["hand_over", "is_from", "state_of"]
+__all__ = ["hand_over", "training_paths"]
 
 
-def state_of(output):
-    """Return the path of the directory beside `output` that a training has until it is done."""
-    output = Path(output)
-    return output.with_name(f"{output.name}.training")
+def training_paths(options):
+    """Return where a training of a command goes, where its state is until then, and whether the former may be replaced.
+
+    Raises:
+        OSError: if something else is in the way.
+    """
+    from keras_bert_suite.files import check_free
+
+    output = Path(options.output)
+    state = output.with_name(f"{output.name}.training")
+    overwrite = options.overwrite or (not options.restart and _is_from(state, output))
+    check_free(output, overwrite)
+    return output, state, overwrite
 
 
-def is_from(state, output):
-    """Return whether `output` is of the training in `state`, which was killed before it could remove that."""
-    reports = [Path(folder) / "report.json" for folder in (state, output)]
+def _is_from(state, output):
+    """Whether `output` is of the training in `state`, which was killed before it could remove that."""
+    reports = [folder / "report.json" for folder in (state, output)]
     return all(path.is_file() for path in reports) and filecmp.cmp(*reports, shallow=False)
 
 

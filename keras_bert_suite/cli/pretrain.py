@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from keras_bert_suite.cli.output import hand_over, is_from, state_of
+from keras_bert_suite.cli.output import hand_over, training_paths
 from keras_bert_suite.cli.recipe import add_recipe, recipe_from
 from keras_bert_suite.cli.shared import add_seed, positive_float, positive_int, print_result, start
 
@@ -78,11 +78,7 @@ def add_arguments(parser):
 
 
 def run(options):
-    from keras_bert_suite.files import check_free
-
-    state = state_of(options.output)
-    overwrite = options.overwrite or (not options.restart and is_from(state, options.output))
-    check_free(options.output, overwrite)
+    output, state, overwrite = training_paths(options)
     masking = _masking(options)
     if options.model and options.embeddings != "random":
         raise ValueError("--embeddings is of new weights. Received: --model too. Leave one of them out.")
@@ -90,16 +86,15 @@ def run(options):
     from keras_bert_suite.training import distribute
 
     with distribute(options.strategy) as distribution:
-        _train(options, masking, distribution, state, overwrite)
+        _train(options, masking, distribution, output, state, overwrite)
 
 
-def _train(options, masking, distribution, state, overwrite):
+def _train(options, masking, distribution, output, state, overwrite):
     from keras_bert_suite.data.corpus import Corpus
     from keras_bert_suite.files import check_free
     from keras_bert_suite.training import CSVLog, ProgressBar, TensorBoardLog
 
     began = time.perf_counter()
-    output = Path(options.output)
     corpora = [Corpus(directory) for directory in options.data]
     pretrainer = _open(options, corpora)
     check_free(state, overwrite=True, room=16 * pretrainer.encoder.count_params())
