@@ -15,8 +15,8 @@ from keras_bert_suite.files import replaced_directory
 from keras_bert_suite.models import build_joint
 from keras_bert_suite.source import resolve_source
 from keras_bert_suite.tasks.registry import INDEX, open_task, task_class
-from keras_bert_suite.tasks.trainable import EpochScores, TrainableTask
-from keras_bert_suite.training import BucketedDataset, MixedDataset, current_distribution
+from keras_bert_suite.tasks.trainable import TrainableTask
+from keras_bert_suite.training import BucketedDataset, MixedDataset
 
 __all__ = ["MultiTask"]
 
@@ -230,8 +230,8 @@ class MultiTask(TrainableTask):
                     f"MultiTask: {name} adds markers of its types of entities to a vocabulary that others share. Leave "
                     "the types out."
                 )
-        if validation and self.scores_texts and current_distribution().name is None:
-            callbacks = [EpochScores(self, validation), *(callbacks or [])]
+        if validation:
+            callbacks = self._with_epoch_scores(callbacks, validation)
         order_seed = random.getrandbits(31) if seed is None else seed
         dataset = self._mixed(examples, batch_size, sampling, True, order_seed)
         dataset.epoch = -1  # `fit` ends an epoch before the first

@@ -200,8 +200,7 @@ class TrainableTask(Exportable):
         if class_weight is not None:
             training.weights = self._example_weights(examples, class_weight)
         if not for_keras:
-            if self.scores_texts and current_distribution().name is None:
-                common["callbacks"] = [EpochScores(self, validation), *(callbacks or [])]
+            common["callbacks"] = self._with_epoch_scores(callbacks, validation)
             packed = isinstance(training, PackedDataset)
             validation_data = self._dataset(validation, batch_size, packed, shuffle=False)
         history = self._train(
@@ -213,6 +212,12 @@ class TrainableTask(Exportable):
         if not for_keras:
             self._settle(validation)
         return history
+
+    def _with_epoch_scores(self, callbacks, validation):
+        """Return callbacks, the one in front that scores texts after each epoch where the task has such scores."""
+        if self.scores_texts and current_distribution().name is None:
+            return [EpochScores(self, validation), *(callbacks or [])]
+        return callbacks
 
     def _learn_from(self, examples):
         """Take from the training data what decides the model, such as its labels."""
