@@ -13,11 +13,12 @@ from keras_bert_suite.errors import DataError
 __all__ = ["ChoiceExample", "read_choices"]
 
 #: Names of the first text, and of what stands before each choice.
-TEXT_NAMES = ("text", "context", "ctx", "sent1", "passage", "article", "premise", "sentence")
+TEXT_NAMES = ("text", "context", "ctx", "sent1", "passage", "article", "premise", "sentence", "goal")
 PREFIX_NAMES = ("question", "sent2")
-#: Beginnings of the names of columns with a choice each: ending0, choice_1, ...
-CHOICE_NAMES = ("ending", "choice", "option", "answer")
+#: Beginnings of the names of columns with a choice each: ending0, choice_1, answerA, ...
+CHOICE_NAMES = ("ending", "choice", "option", "answer", "sol")
 LABEL_NAMES = ("label", "answer", "gold_label", "answerKey")
+_BLANK = re.compile(r"(?<!\w)_+(?!\w)")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +30,7 @@ class ChoiceExample:
         choices: tuple of str, two at least.
         label: optional int. Index of the right one.
         prefix: str. What stands before each choice, such as a question about `text`.
+            Where it has a blank, `_`, the choice stands in the blank.
         line: optional int. Its line in the file.
     """
 
@@ -41,6 +43,8 @@ class ChoiceExample:
     @property
     def continuations(self):
         """list of str: the second text of each pair."""
+        if len(parts := _BLANK.split(self.prefix)) == 2:
+            return [choice.join(parts) for choice in self.choices]
         return [f"{self.prefix} {choice}".strip() for choice in self.choices]
 
 
@@ -52,8 +56,13 @@ def read_choices(x, *, require_labels=False, labels=True):
     question is the text), the choices (a list `choices`, `endings` or
     `options`, or a column each: `ending0`, `ending1`, ...; empty columns at the
     end are none), and a `label`: the index of the right choice, from 0, a letter
-    from A, or the choice itself. Choices as ARC has them, `{"text": [...],
-    "label": ["1", ...]}`, bring keys of their own; a str is then one of these.
+    from A, or the choice itself. Labels count from 1 where the first and the last
+    choice are right somewhere by that count, and none is 0, as in SocialIQa.
+    Choices as ARC has them, `{"text": [...], "label": ["1", ...]}`, bring keys of
+    their own; a str is then one of these. An `answer` to `option1`, `option2`,
+    ... counts from 1, as in WinoGrande.
+
+    A single text with a blank, `_`, is parted there, and the choices stand in the blank.
 
     Args:
         x: str or path of a `.jsonl`, `.ndjson`, `.json` (one object a line),
@@ -72,13 +81,14 @@ def read_choices(x, *, require_labels=False, labels=True):
     Source: Zellers et al. 2018; Lai et al. 2017.
     """
     path = check_file(x) if isinstance(x, (str, Path)) else None
-    rows = _file_rows(path) if path is not None else ((None, row) for row in x)
+    rows = list(_file_rows(path)) if path is not None else [(None, row) for row in x]
+    first = _first_number(row for _, row in rows) if labels else 0
     examples = []
     for line, row in rows:
         if isinstance(row, ChoiceExample):
             example, fault = row, None
         else:
-            example, fault = _example(row, line, labels)
+            example, fault = _example(row, line, labels, first)
         if fault is None and require_labels and example.label is None:
             fault = "each row must have a label, the index of the right choice. Received: none. Fill it in."
         if fault:
@@ -90,7 +100,21 @@ def read_choices(x, *, require_labels=False, labels=True):
     return examples
 
 
-def _example(row, line, labels):
+def _first_number(rows):
+    """Return 1 where labels count choices from 1, else 0."""
+    seen = set()
+    for row in rows:
+        if not isinstance(row, Mapping) or (number := _number(_raw_label(row))) is None:
+            continue
+        if row.get("label") is None and "option1" in row and "option0" not in row:
+            return 1
+        choices, keys = _choices(row)
+        if isinstance(choices, (list, tuple)) and not keys:
+            seen.add("last" if number == len(choices) else number)
+    return int({1, "last"} <= seen and 0 not in seen)
+
+
+def _example(row, line, labels, first):
     """Return a `ChoiceExample` and `None`, or `None` and what is wrong."""
     if not isinstance(row, Mapping):
         return None, f"each row must be an object with text and choices. Received: {type(row).__name__}."
@@ -107,11 +131,16 @@ def _example(row, line, labels):
     for name, text in (*texts.items(), *(("a choice", choice) for choice in choices)):
         if not isinstance(text, str):
             return None, f"{name} must be a string. Received: {text!r:.80}. Put it in quotes."
-    label = next((row[name] for name in LABEL_NAMES if row.get(name) is not None), None) if labels else None
-    label, fault = _label(label, choices, keys)
+    label, fault = _label(_raw_label(row) if labels else None, choices, keys, first)
     if fault:
         return None, fault
+    if prefix is None and len(parts := _BLANK.split(texts["text"], maxsplit=1)) == 2:
+        texts = {"text": parts[0].strip(), "prefix": f"_{parts[1]}"}
     return ChoiceExample(choices=tuple(choices), label=label, line=line, **texts), None
+
+
+def _raw_label(row):
+    return next((row[name] for name in LABEL_NAMES if row.get(name) is not None), None)
 
 
 def _choices(row):
@@ -121,8 +150,8 @@ def _choices(row):
             found = row[f"{name}s"]
             return (found.get("text"), found.get("label") or []) if isinstance(found, Mapping) else (found, [])
     for name in CHOICE_NAMES:
-        numbers = {int(found[1]): key for key in row if (found := re.fullmatch(rf"{name}_?(\d+)", str(key)))}
-        found = [row[numbers[number]] for number in sorted(numbers)]
+        columns = {found[1]: key for key in row if (found := re.fullmatch(rf"{name}_?(\d+|[A-Z])", str(key)))}
+        found = [row[columns[key]] for key in sorted(columns, key=lambda key: (len(key), key))]
         while found and found[-1] in (None, ""):
             found.pop()
         if found:
@@ -130,7 +159,7 @@ def _choices(row):
     return None, []
 
 
-def _label(label, choices, keys):
+def _label(label, choices, keys, first):
     """Return the index that a label means, or `None` where there is none; and what is wrong, or `None`."""
     if label is None or (isinstance(label, str) and not label.strip()):
         return None, None
@@ -139,21 +168,29 @@ def _label(label, choices, keys):
         return keys.index(name), None
     if choices.count(label) == 1:
         return choices.index(label), None
-    index = name
-    if isinstance(name, float) and name.is_integer():
-        index = int(name)
-    elif isinstance(name, str) and not keys:
-        if name.isdecimal():
-            index = int(name)
-        elif len(name) == 1 and "A" <= name.upper() <= "Z":
-            index = ord(name.upper()) - ord("A")
-    if type(index) is not int or not 0 <= index < len(choices):
+    if keys and isinstance(name, str):
+        index = None
+    elif isinstance(name, str) and len(name) == 1 and "A" <= name.upper() <= "Z":
+        index = ord(name.upper()) - ord("A")
+    else:
+        index = _number(name)
+        index = index if index is None or keys else index - first
+    if index is None or not 0 <= index < len(choices):
         return None, (
-            f"a label must be the index of one of the {len(choices)} choices, from 0, "
+            f"a label must be the index of one of the {len(choices)} choices, from {first}, "
             f"{f'one of their keys, {keys!r:.80}' if keys else 'a letter from A'}, or a choice itself. "
             f"Received: {label!r:.80}."
         )
     return index, None
+
+
+def _number(label):
+    """Return the int that a label is, however written, or `None`."""
+    if isinstance(label, float) and label.is_integer():
+        return int(label)
+    if isinstance(label, str):
+        return int(label) if label.strip().isdecimal() else None
+    return label if type(label) is int else None
 
 
 def _file_rows(path):

@@ -103,13 +103,41 @@ def test_choices_may_bring_keys_of_their_own():
     [
         ({"premise": "It fell.", "question": "cause", "choice1": "a", "choice2": "b"}, "It fell.", "cause"),
         ({"ctx": "She sat.", "ctx_a": "She", "endings": ["a", "b"]}, "She sat.", ""),
-        ({"sentence": "The _ fell.", "option1": "a", "option2": "b"}, "The _ fell.", ""),
+        ({"sentence": "The _ fell.", "option1": "a", "option2": "b"}, "The", "_ fell."),
+        ({"goal": "Cool soup.", "sol1": "a", "sol2": "b"}, "Cool soup.", ""),
+        ({"context": "It fell.", "question": "Why?", "answerA": "a", "answerB": "b"}, "It fell.", "Why?"),
         ({"question": "Why?", "choices": ["a", "b"]}, "Why?", ""),
     ],
 )
 def test_names_of_other_data_sets(row, text, prefix):
     found = read_choices([{**row, "label": 1}])[0]
     assert (found.text, found.prefix, found.choices, found.label) == (text, prefix, ("a", "b"), 1)
+
+
+def test_labels_may_count_from_one():
+    def labels_of(given, name="label", **columns):
+        columns = columns or {"answerA": "x", "answerB": "y", "answerC": "z"}
+        return [row.label for row in read_choices([{"text": "a", **columns, name: label} for label in given])]
+
+    assert labels_of([1, "3", "2", 1]) == [0, 2, 1, 0]
+    assert labels_of([1, 2, 1]) == [1, 2, 1]  # nothing shows that they do
+    assert labels_of(["2", "1"], "answer", option1="x", option2="y") == [1, 0]
+    assert labels_of(["1"], "answer", option1="x", option2="y") == [0]
+    assert labels_of(["1"], option1="x", option2="y") == [1]
+    for given, wrong in (([0, 1, 3], 3), ([3], 3)):
+        with pytest.raises(DataError, match=f"from 0, .* Received: {wrong}"):
+            labels_of(given)
+    with pytest.raises(DataError, match="from 1, .* Received: 0"):
+        labels_of([0], "answer", option1="x", option2="y")
+
+
+def test_choices_stand_in_a_blank():
+    sentence = "The cup did not fit into the bag because the _ was too big."
+    found = read_choices([{"sentence": sentence, "option1": "cup", "option2": "bag", "answer": "1"}])[0]
+    assert (found.text, found.label) == ("The cup did not fit into the bag because the", 0)
+    assert found.continuations == ["cup was too big.", "bag was too big."]
+    race = read_choices([{"article": "An A_B story.", "question": "Tom is _ .", "options": ["ill", "well"]}])[0]
+    assert (race.text, race.continuations) == ("An A_B story.", ["Tom is ill .", "Tom is well ."])
 
 
 @pytest.mark.parametrize(
