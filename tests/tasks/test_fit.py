@@ -9,6 +9,7 @@ import pytest
 import keras_bert_suite as kbs
 from keras_bert_suite.errors import CheckpointError, DataError
 from tests.support.layer_checks import numpy_of
+from tests.support.selection import slow_to_compile
 from tests.tasks.small import LABELS, VOCABULARY, examples, pair_examples, small_classifier, write_tsv
 
 TEXTS, NAMES = examples(24)
@@ -230,6 +231,7 @@ def test_an_impossible_length_is_refused(max_length):
         small_classifier(max_length=max_length)
 
 
+@slow_to_compile
 def test_a_directory_changes_nothing_but_that_states_are_kept(tmp_path):
     found = []
     for options in ({}, {"directory": tmp_path / "states"}):

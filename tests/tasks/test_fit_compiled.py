@@ -61,6 +61,7 @@ def test_a_seed_leaves_a_trained_head_alone(trained_directory):
         np.testing.assert_allclose(one, other, rtol=0, atol=1e-6)
 
 
+@slow_to_compile
 def test_an_interrupted_fit_leaves_a_usable_object(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     classifier = small_classifier(max_length=16, num_layers=1)

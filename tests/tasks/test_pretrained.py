@@ -10,7 +10,7 @@ import keras_bert_suite as kbs
 from keras_bert_suite.config import FAMILIES
 from keras_bert_suite.errors import CheckpointError
 from tests.support.layer_checks import numpy_of
-from tests.support.selection import rarely_all
+from tests.support.selection import rarely_all, slow_to_compile
 from tests.tasks.small import LABELS, VOCABULARY, examples
 
 TEXTS, NAMES = examples(12, seed=3)
@@ -132,6 +132,7 @@ def weights_of(classifier):
     return [numpy_of(weight) for weight in classifier.model.weights]
 
 
+@slow_to_compile
 @pytest.mark.parametrize(
     "family", rarely_all(["roberta", "distilbert", "albert", "electra", "modernbert"], "roberta", "modernbert")
 )

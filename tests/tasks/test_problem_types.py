@@ -43,6 +43,7 @@ def several():
     return classifier
 
 
+@slow_to_compile
 def test_several_labels_are_learnt_and_saved(several, tmp_path):
     texts, labels = with_several_labels(60)
     assert several.problem_type == "multi_label_classification"
@@ -64,6 +65,7 @@ def test_several_labels_are_learnt_and_saved(several, tmp_path):
     assert json.loads((tmp_path / "report.json").read_text())["summary"]["f1"] == pytest.approx(scores["f1"])
 
 
+@slow_to_compile
 def test_transformers_gives_the_same_probabilities(several, tmp_path):
     transformers = pytest.importorskip("transformers")
     import torch

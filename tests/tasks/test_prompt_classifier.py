@@ -6,6 +6,7 @@ import pytest
 import keras_bert_suite as kbs
 from keras_bert_suite import CheckpointError, MaskedLM
 from keras_bert_suite.tasks import PromptClassifier, open_task
+from tests.support.selection import slow_to_compile
 from tests.tasks.small import CONFIG, VOCABULARY, examples
 
 pytestmark = pytest.mark.per_backend
@@ -40,6 +41,7 @@ def test_labels_are_as_likely_as_their_words(directory):
         np.testing.assert_allclose(classifier.predict_probabilities([TEXTS[row]])[0], expected, atol=1e-5)
 
 
+@slow_to_compile
 def test_it_learns_from_few_examples_and_is_saved(directory, tmp_path):
     classifier = PromptClassifier.from_pretrained(directory, words=WORDS, pattern=PATTERN)
     classifier.compile(learning_rate=3e-3)

@@ -176,6 +176,7 @@ def test_two_passes_need_rows_that_can_be_passed_twice():
         classifier.fit(arrays, np.zeros(len(TEXTS), "int32"), verbose=0)
 
 
+@slow_to_compile
 def test_validation_data_of_another_kind():
     classifier = small_classifier()
     classifier.compile(learning_rate=1e-3)
