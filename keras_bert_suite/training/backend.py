@@ -39,8 +39,8 @@ def packs_by_default(lengths=None):
     """Return whether to train on rows of several random texts rather than on batches of texts of like length.
 
     So on accelerators, and on a CPU where two texts or more fit a row: a few
-    large products cost less than many small ones, one shape is compiled sooner
-    than many, and random batches seem to teach more (docs/adr/0015).
+    large products cost less than many small ones, and one shape is compiled
+    sooner than many (docs/adr/0015).
 
     Args:
         lengths: optional int array `(N,)`. Tokens of each text.
