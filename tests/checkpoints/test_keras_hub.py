@@ -27,6 +27,7 @@ from keras_bert_suite.models import (
     build_token_classifier,
     encoder_config,
 )
+from tests.support.selection import slow_to_compile
 
 keras_hub = pytest.importorskip("keras_hub")
 
@@ -177,12 +178,14 @@ def check_both_ways(tmp_path, model, head=None):
     return gap
 
 
+@slow_to_compile
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_encoders(variant, tmp_path):
     backbone(variant).save_to_preset(tmp_path / "theirs")
     check_both_ways(tmp_path, load(tmp_path / "theirs"))
 
 
+@slow_to_compile
 @pytest.mark.parametrize("variant", CLASSIFIERS)
 def test_text_classifiers(variant, tmp_path, caplog):
     task(variant, "TextClassifier", num_classes=5, dropout=0.35).save_to_preset(tmp_path / "theirs")
@@ -195,6 +198,7 @@ def test_text_classifiers(variant, tmp_path, caplog):
     assert not caplog.records  # nothing is new, nothing is left aside
 
 
+@slow_to_compile
 @pytest.mark.parametrize("variant", SAME_EPSILON + OTHER_EPSILON)
 def test_masked_language_models(variant, tmp_path, caplog):
     task(variant, "MaskedLM").save_to_preset(tmp_path / "theirs")

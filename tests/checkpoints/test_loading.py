@@ -19,6 +19,7 @@ from keras_bert_suite.checkpoints.hugging_face import write_hugging_face
 from keras_bert_suite.errors import CheckpointError
 from tests.support.families import difference, make_inputs, make_model, outside, predict, torch, transformers
 from tests.support.layer_checks import numpy_of
+from tests.support.selection import slow_to_compile
 
 TOLERANCE = 1e-5
 ROOT = Path(__file__).resolve().parents[2]
@@ -306,6 +307,7 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024, 4 * 
 """
 
 
+@slow_to_compile
 @pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is counted in KiB on Linux alone")
 def test_the_peak_of_memory_is_little_more_than_the_weights(tmp_path):
     """Arrays are read one by one, and no weight is drawn, read and converted at the same time."""

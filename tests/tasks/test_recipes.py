@@ -43,6 +43,7 @@ def test_frozen_blocks_keep_their_weights_and_are_free_again():
     assert len(classifier.model.trainable_weights) == len(classifier.model.weights)
 
 
+@slow_to_compile
 def test_low_rank_updates_are_merged_and_saved(tmp_path):
     classifier, before, _ = fit({"lora_rank": 2})
     moved = {path for path, value in weights_of(classifier).items() if not np.array_equal(before[path], value)}
@@ -59,11 +60,9 @@ def test_low_rank_updates_are_merged_and_saved(tmp_path):
 @pytest.mark.parametrize(
     "recipe",
     [
-        {"optimizer": "lamb", "schedule": "cosine"},
-        {"layer_decay": 0.8, "label_smoothing": 0.1},
+        {"optimizer": "lamb", "schedule": "cosine", "layer_decay": 0.8, "label_smoothing": 0.1},
         {"accumulation_steps": 3, "ema_momentum": 0.9},
-        {"gradual_unfreezing": True},
-        {"r_drop": 1.0},
+        {"gradual_unfreezing": True, "r_drop": 1.0},
     ],
     ids=str,
 )
