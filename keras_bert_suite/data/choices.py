@@ -110,8 +110,10 @@ def _first_number(rows):
             return 1
         choices, keys = _choices(row)
         if isinstance(choices, (list, tuple)) and not keys:
+            if number == 0:
+                return 0
             seen.add("last" if number == len(choices) else number)
-    return int({1, "last"} <= seen and 0 not in seen)
+    return int({1, "last"} <= seen)
 
 
 def _example(row, line, labels, first):

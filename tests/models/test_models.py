@@ -14,7 +14,6 @@ from keras_bert_suite.models import INPUT_NAMES, build_encoder, build_text_class
 from tests.models.tiny_families import call
 from tests.support.golden import golden, golden_classifier, golden_config
 from tests.support.layer_checks import check_saving, numpy_of
-from tests.support.selection import rarely_all
 
 
 @pytest.mark.parametrize("activation", ["gelu", "gelu_tanh"])
@@ -48,8 +47,10 @@ def test_keras_files_give_equal_outputs_and_config(tmp_path):
 
 
 # Compiled in mixed precision: test_families_of_models.py, every family.
-@pytest.mark.parametrize("policy", rarely_all(["mixed_bfloat16", "float32"], "float32"))
-@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize(
+    ("policy", "jit_compile"),
+    [pytest.param("mixed_bfloat16", False, marks=pytest.mark.slow), ("float32", False), ("float32", True)],
+)
 def test_fit_and_predict(policy, jit_compile):
     if jit_compile and keras.backend.backend() == "torch":
         pytest.skip("Keras hands jit_compile=True to torch.compile, which needs a C++ compiler at run time")

@@ -60,9 +60,11 @@ def test_low_rank_updates_are_merged_and_saved(tmp_path):
 @pytest.mark.parametrize(
     "recipe",
     [
-        {"optimizer": "lamb", "schedule": "cosine", "layer_decay": 0.8, "label_smoothing": 0.1},
+        {"optimizer": "lamb", "schedule": "cosine"},
+        {"layer_decay": 0.8, "label_smoothing": 0.1},
         {"accumulation_steps": 3, "ema_momentum": 0.9},
-        {"gradual_unfreezing": True, "r_drop": 1.0},
+        {"gradual_unfreezing": True},
+        {"r_drop": 1.0},
     ],
     ids=str,
 )
