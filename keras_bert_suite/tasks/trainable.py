@@ -16,7 +16,9 @@ from keras_bert_suite.tasks.exportable import Exportable
 from keras_bert_suite.tasks.inputs import is_batched
 from keras_bert_suite.training import (
     BucketedDataset,
+    CoSENTLoss,
     EarlyStopping,
+    MeanLoss,
     NonFiniteLoss,
     PackedDataset,
     Recipe,
@@ -82,11 +84,16 @@ class TrainableTask(Exportable):
         jit_compile = chosen["jit_compile"]
         if jit_compile is None:
             jit_compile = "auto" if compiles_per_shape() else False
+        loss = chosen["loss"] or self._default_loss()
+        metrics = chosen["metrics"] or self._default_metrics()
+        # The value of CoSENT is one for the batch.
+        if getattr(loss, "reduction", None) == "mean_with_sample_weight" and not isinstance(loss, CoSENTLoss):
+            metrics = [MeanLoss(loss), *metrics]
         model.compile(
             optimizer=self.recipe.build_optimizer(model, num_batches),
-            loss=chosen["loss"] or self._default_loss(),
+            loss=loss,
             loss_weights=self._loss_weights,
-            weighted_metrics=chosen["metrics"] or self._default_metrics(),
+            weighted_metrics=metrics,
             jit_compile=jit_compile,
         )
 

@@ -19,7 +19,7 @@ from keras_bert_suite.training.guards import NonFiniteLoss, memory_guard
 from keras_bert_suite.training.logs import CSVLog, TensorBoardLog, read_csv_log
 from keras_bert_suite.training.lora import add_lora, merge_lora
 from keras_bert_suite.training.losses import ClassificationLoss, RDropLoss
-from keras_bert_suite.training.metrics import MultiLabelF1
+from keras_bert_suite.training.metrics import MeanLoss, MultiLabelF1
 from keras_bert_suite.training.mixed_dataset import MixedDataset
 from keras_bert_suite.training.optimizers import AdamW, Lamb, build_optimizer
 from keras_bert_suite.training.packed_dataset import PackedDataset
@@ -56,6 +56,7 @@ __all__ = [
     "Lamb",
     "LinearWarmupDecay",
     "MaskedLMLoss",
+    "MeanLoss",
     "MixedDataset",
     "MultiLabelF1",
     "MultipleNegativesRankingLoss",

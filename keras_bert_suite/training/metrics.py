@@ -3,7 +3,40 @@
 import keras
 from keras import ops
 
-__all__ = ["MultiLabelF1"]
+__all__ = ["MeanLoss", "MultiLabelF1"]
+
+
+@keras.saving.register_keras_serializable(package="keras_bert_suite")
+class MeanLoss(keras.metrics.Mean):
+    """A loss in the logs of `fit`, as a mean over all examples of the epoch by their weights.
+
+    Keras takes the mean over batches, by rows: where rows hold several examples,
+    or a row is shared out between two devices, that is a little off. Among
+    `weighted_metrics` of a model with one output, this takes its place.
+
+    Args:
+        loss: `keras.losses.Loss` with a value for each example.
+        Others: as in `keras.metrics.Mean`.
+    Call arguments:
+        y_true, y_pred: as in `loss`.
+        sample_weight: optional float, of the shape of the values.
+    Example:
+    >>> metric = MeanLoss(keras.losses.MeanSquaredError())
+    >>> metric.update_state(np.zeros((2, 1)), np.array([[1.0], [2.0]]))
+    >>> metric.update_state(np.zeros((1, 1)), np.array([[4.0]]))
+    >>> float(metric.result())
+    7.0
+    """
+
+    def __init__(self, loss, name="loss", **kwargs):
+        super().__init__(name=name, **kwargs)
+        self.loss = keras.losses.get(loss)
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        return super().update_state(self.loss.call(y_true, ops.stop_gradient(y_pred)), sample_weight)
+
+    def get_config(self):
+        return {**super().get_config(), "loss": keras.losses.serialize(self.loss)}
 
 
 @keras.saving.register_keras_serializable(package="keras_bert_suite")

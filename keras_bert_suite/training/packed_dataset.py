@@ -15,8 +15,8 @@ class PackedDataset(TextDataset):
 
     Every text is met once an epoch. Places without a text weigh nothing, so
     pass weighted metrics and a loss with `reduction="mean_with_sample_weight"`:
-    both are then by example, as they are without packing. Only in the mean of
-    the losses of an epoch does Keras weigh a batch by its rows.
+    both are then by example, as they are without packing. In the mean of the
+    losses of an epoch Keras weighs a batch by its rows; `MeanLoss` does not.
 
     Args:
         encoded, targets, shuffle, seed, weights: as in `TextDataset`.

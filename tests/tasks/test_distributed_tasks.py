@@ -35,6 +35,7 @@ def test_it_becomes_what_it_becomes_on_one_device(found, name):
     alone, *spread = found[name]
     for others in spread:
         assert others["replicas"] == 2
-        # Keras means the losses of batches by their rows: shares have empty ones, and a row may be part of two.
-        np.testing.assert_allclose(others["loss"], alone["loss"], rtol=0.05)
+        # Of several outputs Keras means the losses of batches by their rows, of which one may be part of two shares.
+        rtol = 0.05 if name in ("joint", "mixed") else 1e-5
+        np.testing.assert_allclose(others["loss"], alone["loss"], rtol=rtol)
         np.testing.assert_allclose(others["vectors"], alone["vectors"], rtol=0, atol=1e-3)

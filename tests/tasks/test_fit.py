@@ -130,6 +130,15 @@ def test_batches_of_token_arrays(form):
     assert scores["loss"] == pytest.approx(expected["loss"], abs=1e-5)
 
 
+@pytest.mark.parametrize("packing", [True, False])
+def test_the_loss_of_an_epoch_is_the_mean_over_its_texts(packing):
+    classifier = short_classifier()
+    texts, names = [*TEXTS[:17], " ".join(TEXTS[17:19])], NAMES[:18]  # batches of unlike rows and texts
+    history = quick_fit(classifier, texts, names, validation_data=(texts, names), batch_size=7, packing=packing)
+    expected = classifier.evaluate(texts, names)
+    assert history.history["val_loss"] == pytest.approx([expected["loss"]], rel=1e-5)
+
+
 @pytest.mark.parametrize("form", ["tuples", "arrays", "pairs", "file"])
 def test_pairs_in_any_form_are_noticed(form, tmp_path):
     forms = {
