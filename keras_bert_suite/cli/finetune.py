@@ -2,9 +2,9 @@
 
 Data files are TSV, CSV, JSON Lines or Parquet with the columns text (and
 text_b for pairs) and label; CoNLL columns or JSON Lines with spans for tagging,
-SQuAD JSON for questions: docs/tasks/ has a page for each task. While it trains, its state is in OUTPUT.training:
-killed at any moment, the same command goes on from there. The output has the
-model, report.html to look at, and log.csv.
+SQuAD JSON for questions: docs/tasks/ has a page for each task. While it trains,
+its state is in OUTPUT.training: killed at any moment, the same command goes on
+from there. The output has the model, report.html to look at, and log.csv.
 """
 
 import inspect

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from keras_bert_suite.cli.output import hand_over, training_paths
 from keras_bert_suite.cli.recipe import add_recipe, recipe_from
-from keras_bert_suite.cli.shared import add_seed, positive_float, positive_int, print_result, start
+from keras_bert_suite.cli.shared import add_seed, positive_float, positive_int, print_result, start, whole_number
 
 EXAMPLE = """\
   kbs pretrain --data corpus --config bert-mini --output my_bert --steps 20000 --validation held_out
@@ -72,7 +72,7 @@ def add_arguments(parser):
     )
     parser.add_argument("--keep", type=positive_int, default=2, metavar="N", help="states that stay (default: 2)")
     parser.add_argument("--tensorboard", action="store_true", help="write OUTPUT/tensorboard too")
-    parser.add_argument("--warmup-steps", type=int, metavar="N", help="instead of --warmup-ratio")
+    parser.add_argument("--warmup-steps", type=whole_number, metavar="N", help="instead of --warmup-ratio")
     add_recipe(parser)
     add_seed(parser)
 

@@ -22,6 +22,7 @@ __all__ = [
     "print_result",
     "quiet_import",
     "start",
+    "whole_number",
 ]
 
 
@@ -30,6 +31,14 @@ def positive_int(text):
     value = int(text)
     if value <= 0:
         raise argparse.ArgumentTypeError(f"must be above 0, not {value}")
+    return value
+
+
+def whole_number(text):
+    """Parse an option's value as an int of 0 or above."""
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"must be 0 or above, not {value}")
     return value
 
 
@@ -43,7 +52,9 @@ def positive_float(text):
 
 def add_seed(parser):
     """Add `--seed`."""
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="governs everything random (default: 0)")
+    parser.add_argument(
+        "--seed", type=whole_number, default=0, metavar="N", help="governs everything random (default: 0)"
+    )
 
 
 def add_columns(parser):

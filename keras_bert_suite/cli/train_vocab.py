@@ -4,7 +4,7 @@ Files of plain text, JSON Lines and Parquet, compressed or not, of any size. The
 same files and options give the same vocabulary each time.
 """
 
-from keras_bert_suite.cli.shared import positive_int, print_result
+from keras_bert_suite.cli.shared import positive_int, print_result, whole_number
 
 EXAMPLE = """\
   kbs train-vocab books/*.txt --output my_tokenizer --size 8000
@@ -21,7 +21,9 @@ def add_arguments(parser):
     parser.add_argument("--keep-accents", action="store_true", help="keep accents though capitals are not kept")
     parser.add_argument("--whole-chinese", action="store_true", help="do not make each Chinese character a word")
     parser.add_argument("--reserved", nargs="+", default=(), metavar="WORD", help="words that are tokens in any case")
-    parser.add_argument("--unused", type=int, default=0, metavar="N", help="tokens [unusedN] for later (default: 0)")
+    parser.add_argument(
+        "--unused", type=whole_number, default=0, metavar="N", help="tokens [unusedN] for later (default: 0)"
+    )
     parser.add_argument(
         "--min-frequency", type=positive_int, default=2, metavar="N", help="leave out what is rarer (default: 2)"
     )

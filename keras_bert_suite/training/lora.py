@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from keras_bert_suite.errors import check_positive_int
+from keras_bert_suite.models import encoder_config
 from keras_bert_suite.training.freezing import encoder_layers, flat_layers, unfreeze
 
 __all__ = ["add_lora", "merge_lora"]
@@ -23,7 +24,8 @@ def add_lora(model, rank=8, alpha=None, targets=("query", "value"), seed=None):
 
     Args:
         model: `keras.Model`: an encoder or any model over one.
-        rank: int. Inner dimension of the updates. Defaults to 8.
+        rank: int. Inner dimension of the updates, at most the encoder's
+            `hidden_dim`. Defaults to 8.
         alpha: optional float. The updates are multiplied with `alpha / rank`.
             Defaults to `rank`.
         targets: sequence of str out of `"query"`, `"key"`, `"value"`,
@@ -33,7 +35,8 @@ def add_lora(model, rank=8, alpha=None, targets=("query", "value"), seed=None):
     Returns:
         int. Trainable parameters of the model.
     Raises:
-        ValueError: if a target is not in every block, or the model has updates already.
+        ValueError: if `rank` is out of its range, a target is not in every
+            block, or the model has updates already.
     Example:
     >>> import keras_bert_suite as kbs
     >>> config = kbs.EncoderConfig(
@@ -46,6 +49,9 @@ def add_lora(model, rank=8, alpha=None, targets=("query", "value"), seed=None):
     Source: Hu et al. 2021, section 4.
     """
     check_positive_int("add_lora", rank=rank)
+    hidden_dim = encoder_config(model).hidden_dim
+    if rank > hidden_dim:
+        raise ValueError(f"add_lora: rank must be at most {hidden_dim}, the encoder's width. Received: rank={rank}.")
     layers = encoder_layers(model)
     adapted = [layer for block in layers[1:] for layer in _targets(block, targets)]
     if _adapted(layers):

@@ -3,6 +3,7 @@
 import json
 
 import keras
+import numpy as np
 
 from keras_bert_suite.errors import shortened
 from keras_bert_suite.training.early_stopping import remembers
@@ -24,35 +25,38 @@ def describe_run(model, dataset, callbacks, epochs, settings):
         },
     }
     try:
-        return json.loads(json.dumps(identity, default=_settings_of))
+        return json.loads(json.dumps(identity, default=_as_json))
     except TypeError as error:
         raise TypeError(f"fit_resumable: settings and fingerprint() must be JSON values: {error}.") from error
 
 
-def _settings_of(value):
-    """A schedule within a schedule, or a number of NumPy, as JSON has it."""
-    if hasattr(value, "get_config"):
-        return value.get_config()
+def _as_json(value):
+    """A number or an array of NumPy, as JSON has it."""
     if hasattr(value, "tolist"):
         return value.tolist()
     raise TypeError(f"{value!r} is not one")
 
 
-def _describe(optimizer):
-    """The settings of an optimizer as JSON has them; `keras.optimizers.serialize` would import TensorFlow."""
-    simple = (int, float, str, type(None))
-    settings = {
-        name: value
-        for name, value in vars(optimizer).items()
-        if isinstance(value, simple) and name != "name" and not name.startswith("_")
-    }
-    settings.update({"class": type(optimizer).__name__, "learning_rate": current_learning_rate(optimizer)})
-    schedule = getattr(optimizer, "_learning_rate", None)  # The public property has only its present value.
-    if isinstance(schedule, keras.optimizers.schedules.LearningRateSchedule):
-        settings["schedule"] = {"class": type(schedule).__name__, **schedule.get_config()}
-    if hasattr(optimizer, "inner_optimizer"):
-        settings["inner_optimizer"] = _describe(optimizer.inner_optimizer)
+def _describe(thing):
+    """The settings of an optimizer or a schedule as JSON has them; Keras' `serialize` would import TensorFlow."""
+    settings = {"class": type(thing).__name__}
+    if isinstance(thing, keras.optimizers.Optimizer):
+        settings["learning_rate"] = current_learning_rate(thing)
+    for name, value in vars(thing).items():
+        if isinstance(value, keras.optimizers.schedules.LearningRateSchedule):
+            # The public property of an optimizer has only its present value.
+            settings["schedule" if name == "_learning_rate" else name] = _describe(value)
+        elif not name.startswith("_") and name != "name" and _is_plain(value):
+            settings[name] = value
+    if hasattr(thing, "inner_optimizer"):
+        settings["inner_optimizer"] = _describe(thing.inner_optimizer)
     return settings
+
+
+def _is_plain(value):
+    if isinstance(value, (list, tuple)):
+        return all(_is_plain(each) for each in value)
+    return value is None or isinstance(value, (int, float, str, np.generic, np.ndarray))
 
 
 def check_run(saved, own):

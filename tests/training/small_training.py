@@ -7,6 +7,8 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from keras_bert_suite.training.schedules import PerUpdate
+
 
 class Batches(keras.utils.PyDataset):
     """Rows of unequal width in an order of its own for each epoch: (16, 5) or (16, 7), and a short last one."""
@@ -48,8 +50,9 @@ def build_model(units=6, rate=0.05, metrics=("accuracy",), dropout_rate=0.2, **o
     hidden = keras.layers.BatchNormalization(momentum=0.8)(hidden)
     outputs = keras.layers.Dense(2, kernel_initializer=keras.initializers.GlorotUniform(3))(hidden)
     model = keras.Model(inputs, outputs)
+    schedule = PerUpdate(keras.optimizers.schedules.CosineDecay(rate, 20), accumulation_steps=2)
     model.compile(
-        keras.optimizers.AdamW(keras.optimizers.schedules.CosineDecay(rate, 40), weight_decay=0.01, **optimizer),
+        keras.optimizers.AdamW(schedule, weight_decay=0.01, **optimizer),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=list(metrics),
         jit_compile="auto" if keras.backend.backend() == "jax" else False,

@@ -115,6 +115,8 @@ def test_what_cannot_be():
         add_lora(model, targets=("queries",))
     with pytest.raises(ValueError, match="rank must be above 0"):
         add_lora(model, rank=0)
+    with pytest.raises(ValueError, match=r"rank must be at most \d+, the encoder's width. Received: rank=1000"):
+        add_lora(model, rank=1000)
     assert len(model.trainable_weights) == len(model.weights)
     add_lora(model)
     with pytest.raises(ValueError, match="has low-rank updates already"):
