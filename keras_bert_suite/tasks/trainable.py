@@ -267,6 +267,7 @@ class TrainableTask(Exportable):
         if seed is not None:
             self._draw_under(seed)
         num_batches = options.get("steps_per_epoch") or _num_batches(x, batch_size)
+        batches_of = {"data_set": type(x).__name__, "batch_size": getattr(x, "batch_size", batch_size)}
         model = self._trained_model(x)
         if self.recipe.patience is not None and validation_data is None:
             raise ValueError("fit: patience watches the scores on validation_data. Received: none. Pass some.")
@@ -304,6 +305,7 @@ class TrainableTask(Exportable):
                 arguments["settings"] = {
                     "recipe": self.recipe.to_dict(),
                     "seed": seed,
+                    **batches_of,
                     "encoder": encoder_config(self.encoder).to_dict(),
                     "dtype": head_dtype(self.encoder).name,
                     "weights": self._origin,

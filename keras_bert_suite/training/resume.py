@@ -189,7 +189,8 @@ def _find_own_state(directory, peers, model, identity):
         check_variables(arrays, named_variables(model))
     except ValueError as error:
         raise ValueError(
-            f"cannot go on from {path}: {error}. Train with the same, or choose another or an empty directory."
+            f"cannot go on from {path}: {error}. Train with the same, choose another or an empty directory, or begin "
+            "anew (kbs: --restart)."
         ) from error
     done = "it is finished" if values["finished"] else f"epoch {values['epoch'] + 1}, batch {values['step'] + 1}"
     logger.info("going on from %s: %s", path, done)

@@ -61,13 +61,13 @@ def _is_plain(value):
 
 def check_run(saved, own):
     """Raise `ValueError`, naming what differs, unless both are what `describe_run` returns for one training."""
-    if saved["data"] != own["data"]:
-        raise ValueError(f"it is of other data: {saved['data']!r}, and now {own['data']!r}")
     before, now = _flat(saved["settings"]), _flat(own["settings"])
     names = [name for name in {**before, **now} if before.get(name) != now.get(name) and not name.endswith(".name")]
     if names:
         differences = [f"{name} was {before.get(name)!r} and is {now.get(name)!r}" for name in names]
         raise ValueError(f"its settings differ: {shortened(differences)}")
+    if saved["data"] != own["data"]:
+        raise ValueError(f"it is of other data, whose fingerprint was {saved['data']!r:.18} and is {own['data']!r:.18}")
 
 
 def _flat(settings, prefix=""):

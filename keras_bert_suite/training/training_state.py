@@ -6,10 +6,10 @@ content, so that what a crash or a bad disk left behind is told from a state.
 
 import hashlib
 import json
+import logging
 import os
 import re
 import shutil
-import warnings
 from pathlib import Path
 
 import ml_dtypes  # noqa: F401  (names such as "bfloat16" for np.dtype)
@@ -30,6 +30,8 @@ __all__ = [
     "save_state",
     "state_path",
 ]
+
+logger = logging.getLogger(__name__)
 
 VERSION = 1
 
@@ -194,15 +196,16 @@ def find_state(directory, peers=()):
             places = [_place_of(load_state(other)[1]) for other in others]
             arrays, values = load_state(path)
         except CheckpointError as error:
-            warnings.warn(f"{error} The state before it is used, if there is one.", stacklevel=3)
+            logger.warning("%s The state before it is used, if there is one.", error)
             continue
         if all(place == _place_of(values) for place in places):
             return path, arrays, values
     if files and peers:
-        warnings.warn(
-            f"training begins anew: of the states in {directory}, none is whole in {', '.join(map(str, peers))} too. "
-            "All processes must be able to read them.",
-            stacklevel=3,
+        logger.warning(
+            "training begins anew: of the states in %s, none is whole in %s too. All processes must be able to read "
+            "them.",
+            directory,
+            ", ".join(map(str, peers)),
         )
     return None
 
