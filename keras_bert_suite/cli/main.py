@@ -40,7 +40,8 @@ SAVED = 75
 EXIT_CODES = """\
 exit codes:
   0    done
-  1    the work failed: an artifact disagrees with its model, a training's loss is not a number, memory ran out
+  1    the work failed: an artifact disagrees with its model, a training's loss is not a number, memory ran out,
+       or another process of the training ended
   2    wrong usage or bad input: a file, a checkpoint, an option
   3    something that is needed is not installed
   75   training ended by SIGTERM; its state is saved, the same command goes on
@@ -146,7 +147,7 @@ def _fail(error, options):
         return 1
     codes = (
         (ImportError, 3),
-        ((ArtifactError, FloatingPointError, MemoryError), 1),
+        ((ArtifactError, ConnectionError, FloatingPointError, MemoryError), 1),
         ((ValueError, TypeError, OSError), 2),
     )
     code = next((code for kinds, code in codes if isinstance(error, kinds)), None)

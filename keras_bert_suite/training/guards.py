@@ -8,7 +8,7 @@ import keras
 
 from keras_bert_suite.training.progress import learning_rate_by_batch
 
-__all__ = ["NonFiniteLoss", "memory_guard"]
+__all__ = ["NonFiniteLoss", "first_line", "memory_guard"]
 
 
 class NonFiniteLoss(keras.callbacks.Callback):
@@ -91,7 +91,7 @@ def memory_guard(batch_shape=None):
         shape = "" if batch_shape is None else f", with batches of {' x '.join(map(str, batch_shape))} tokens"
         raise MemoryError(
             f"training needs more memory than the device has{shape}. Halve the batch size and double the accumulation "
-            f"steps, which gives the same training, or shorten max_length. ({_first_line(error)})"
+            f"steps, which gives the same training, or shorten max_length. ({first_line(error)})"
         ) from error
 
 
@@ -110,6 +110,7 @@ def _is_out_of_memory(error):
     )
 
 
-def _first_line(error):
+def first_line(error):
+    """Return the name and the first line of an error, for a message."""
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

@@ -33,7 +33,8 @@ class MeanLoss(keras.metrics.Mean):
         self.loss = keras.losses.get(loss)
 
     def update_state(self, y_true, y_pred, sample_weight=None):
-        return super().update_state(self.loss.call(y_true, ops.stop_gradient(y_pred)), sample_weight)
+        y_pred = ops.stop_gradient(ops.convert_to_tensor(y_pred))
+        return super().update_state(self.loss.call(y_true, y_pred), sample_weight)
 
     def get_config(self):
         return {**super().get_config(), "loss": keras.losses.serialize(self.loss)}

@@ -7,6 +7,7 @@ import keras
 
 from keras_bert_suite.errors import check_choice, check_positive_int
 from keras_bert_suite.training.distribution.base import Distribution
+from keras_bert_suite.training.guards import first_line
 
 __all__ = ["Distribution", "current_distribution", "distribute"]
 
@@ -63,6 +64,8 @@ def distribute(strategy=None, *, devices=None, model_parallel=None, tpu=None, ti
     Raises:
         ValueError: if the running backend has no such strategy, or what it
             needs is missing.
+        ConnectionError: in the place of the error that the backend raised
+            inside the block because another process ended.
     Example:
     >>> import keras
     >>> with distribute(None) as distribution:
@@ -76,8 +79,24 @@ def distribute(strategy=None, *, devices=None, model_parallel=None, tpu=None, ti
         token = _current.set(distribution)
         try:
             yield distribution
+        except Exception as error:
+            if distribution.num_processes == 1 or not _is_lost_process(error):
+                raise
+            raise ConnectionError(
+                "distribute: another process of the training ended, or cannot be reached. See what it printed last and "
+                f"start all again; with a directory of states they go on from there. ({first_line(error)})"
+            ) from error
         finally:
             _current.reset(token)
+
+
+def _is_lost_process(error):
+    """Tell by names and messages, so that no backend has to be imported."""
+    names = {kind.__name__ for kind in type(error).__mro__}
+    said = str(error)
+    return bool(names & {"UnavailableError", "DistNetworkError"}) or any(
+        words in said for words in ("Connection closed by peer", "Connection reset by peer", "heartbeat timeout")
+    )
 
 
 def _build(strategy, options):
