@@ -149,6 +149,10 @@ class SemanticSearch:
             return compare_all(measure, vectors, self.embeddings)
         if measure == "cosine":
             vectors = _unit(vectors)
+        if len(vectors) == 1:
+            # Reading the corpus is what takes the time, on one thread too. After a product NumPy's threads stay awake
+            # for tens of milliseconds, and on PyTorch the next query's embedding would share its cores with them.
+            return np.einsum("nd,qd->qn", self.embeddings, vectors)
         return (self.embeddings @ vectors.T).T  # the corpus is read once, in its own order
 
     # Saving and opening
