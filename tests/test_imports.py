@@ -41,6 +41,7 @@ ALLOWED = {
     "cli": GROUND
     | {"conversion", "inspection", "tuning"}
     | {"data", "export", "reports", "serving", "training", "tasks", "text", "checkpoints"},
+    "__main__": {"cli"},
 }
 
 #: The calls upwards that are made inside a function: (file, floor it imports).

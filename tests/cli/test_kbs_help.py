@@ -81,3 +81,10 @@ def test_the_version(kbs, capsys):
         kbs("--version")
     assert end.value.code == 0
     assert capsys.readouterr().out == f"{keras_bert_suite.__version__}\n"
+
+
+def test_python_runs_the_package_as_the_command():
+    run = subprocess.run(
+        [sys.executable, "-m", "keras_bert_suite", "--help"], capture_output=True, text=True, check=True
+    )
+    assert run.stdout.startswith("usage: kbs ")
