@@ -9,6 +9,7 @@ from tqdm import tqdm
 from keras_bert_suite.data import plan_prediction_batches
 from keras_bert_suite.training.backend import compiles_per_shape, concurrent_batches
 from keras_bert_suite.training.dataset import fixed_shape, model_buckets, tokens_per_batch
+from keras_bert_suite.training.memory import freed_memory_kept
 
 __all__ = ["predict_batches", "predict_encoded", "progress_bar"]
 
@@ -64,7 +65,8 @@ def predict_batches(model, encoded, max_length, *, inputs=None, max_rows=None, f
         outputs = np.asarray(keras.ops.convert_to_numpy(model.predict_on_batch(arrays)))[: len(batch.rows)]
         return batch.rows, outputs if finish is None else finish(batch.rows, outputs)
 
-    yield from _in_turn(compute, plan if max_rows is None else list(_split(plan, max_rows)))
+    with freed_memory_kept():
+        yield from _in_turn(compute, plan if max_rows is None else list(_split(plan, max_rows)))
 
 
 def _split(plan, max_rows):

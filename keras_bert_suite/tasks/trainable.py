@@ -25,6 +25,7 @@ from keras_bert_suite.training import (
     RepeatedDataset,
     current_distribution,
     fit_resumable,
+    freed_memory_kept,
     memory_guard,
 )
 from keras_bert_suite.training.backend import compiles_per_shape, dropout_under, packs_by_default
@@ -282,7 +283,7 @@ class TrainableTask(Exportable):
             scored = not self.scores_texts or any(isinstance(callback, EpochScores) for callback in callbacks)
             name, mode = self.monitor if scored else ("val_loss", "min")
             callbacks.append(EarlyStopping(monitor=name, mode=mode, patience=self.recipe.patience))
-        with self.recipe.applied(model, seed), dropout_under(seed), memory_guard():
+        with self.recipe.applied(model, seed), dropout_under(seed), freed_memory_kept(), memory_guard():
             for layer in model.layers:
                 if layer.name in self._new_parts:  # a pooler, say, that was never trained
                     layer.trainable = True

@@ -19,6 +19,7 @@ from keras_bert_suite.training.guards import NonFiniteLoss, memory_guard
 from keras_bert_suite.training.logs import CSVLog, TensorBoardLog, read_csv_log
 from keras_bert_suite.training.lora import add_lora, merge_lora
 from keras_bert_suite.training.losses import ClassificationLoss, RDropLoss
+from keras_bert_suite.training.memory import freed_memory_kept
 from keras_bert_suite.training.metrics import MeanLoss, MultiLabelF1
 from keras_bert_suite.training.mixed_dataset import MixedDataset
 from keras_bert_suite.training.optimizers import AdamW, Lamb, build_optimizer
@@ -85,6 +86,7 @@ __all__ = [
     "distribute",
     "fit_resumable",
     "freeze",
+    "freed_memory_kept",
     "memory_guard",
     "merge_lora",
     "read_csv_log",
