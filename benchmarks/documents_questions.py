@@ -67,9 +67,6 @@ def main():
     def ours():
         return [answer["answer"] for answer in answerer.predict(rows)]
 
-    def batch(encoded, chosen):
-        return tokenizer.pad({name: [encoded[name][row] for row in chosen] for name in encoded}, return_tensors="pt")
-
     def theirs():
         encoded = tokenizer(
             [row.question for row in rows],
@@ -81,7 +78,7 @@ def main():
             return_offsets_mapping=True,
         )
         sources, offsets = encoded.pop("overflow_to_sample_mapping"), encoded.pop("offset_mapping")
-        return answers_of_transformers(network, rows, encoded, sources, offsets, batch)
+        return answers_of_transformers(network, tokenizer, rows, encoded, sources, offsets)
 
     systems = {"ours": ours, "transformers": theirs}
     answers = {name: run() for name, run in systems.items()}  # the first run compiles
