@@ -18,6 +18,7 @@ from keras_bert_suite.cli.output import hand_over, training_paths
 from keras_bert_suite.cli.recipe import add_recipe, recipe_from
 from keras_bert_suite.cli.shared import (
     add_columns,
+    add_dtype,
     add_seed,
     columns_from,
     positive_float,
@@ -44,7 +45,7 @@ def add_arguments(parser):
     parser.add_argument("--batch-size", type=positive_int, metavar="N", help="default: 32, of few-shot pairs 16")
     parser.add_argument("--max-length", type=positive_int, metavar="N", help="longer texts are cut, in tokens")
     parser.add_argument("--replace-head", action="store_true", help="train a new head although the model has one")
-    parser.add_argument("--dtype", metavar="POLICY", help="e.g. mixed_bfloat16 (default: float32)")
+    add_dtype(parser)
     parser.add_argument(
         "--packing", choices=("auto", "on", "off"), default="auto", help="several texts a row (default: where faster)"
     )

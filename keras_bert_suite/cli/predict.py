@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from keras_bert_suite.cli.shared import add_columns, columns_from, open_trained, print_result, start
+from keras_bert_suite.cli.shared import add_columns, add_dtype, columns_from, open_trained, print_result, start
 
 EXAMPLE = """\
   kbs predict saved_models/intents --text "where is my parcel" "cancel that order"
@@ -25,6 +25,7 @@ def add_arguments(parser):
     )
     parser.add_argument("--output", metavar="FILE", help="where the answers go, as JSON Lines (with --input)")
     add_columns(parser)
+    add_dtype(parser)
 
 
 def run(options):
@@ -51,9 +52,11 @@ def _open(options):
     """Return the task, or the client of a server, which needs no Keras."""
     if (options.model is None) == (options.server is None):
         raise ValueError("give either MODEL or --server URL.")
+    if options.dtype and options.server:
+        raise ValueError("--dtype goes with MODEL. A server computes as it was exported.")
     if options.model is not None:
         start(options.input)
-        return open_trained(options.model)
+        return open_trained(options.model, options.dtype)
     from keras_bert_suite.serving import Client
 
     return Client(options.server)

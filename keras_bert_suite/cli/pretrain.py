@@ -13,7 +13,15 @@ from pathlib import Path
 
 from keras_bert_suite.cli.output import hand_over, training_paths
 from keras_bert_suite.cli.recipe import add_recipe, recipe_from
-from keras_bert_suite.cli.shared import add_seed, positive_float, positive_int, print_result, start, whole_number
+from keras_bert_suite.cli.shared import (
+    add_dtype,
+    add_seed,
+    positive_float,
+    positive_int,
+    print_result,
+    start,
+    whole_number,
+)
 
 EXAMPLE = """\
   kbs pretrain --data corpus --config bert-mini --output my_bert --steps 20000 --validation held_out
@@ -60,7 +68,7 @@ def add_arguments(parser):
     parser.add_argument(
         "--packing", choices=("auto", "on", "off"), default="auto", help="several texts a row (default: where faster)"
     )
-    parser.add_argument("--dtype", metavar="POLICY", help="e.g. mixed_bfloat16 (default: float32)")
+    add_dtype(parser)
     parser.add_argument("--strategy", metavar="NAME", help="how to use several devices; docs/distributed.md")
     parser.add_argument(
         "--report-every", type=positive_int, metavar="N", help="batches between reports (default: 1000)"

@@ -13,6 +13,7 @@ from keras_bert_suite.data.lines import check_file
 
 __all__ = [
     "add_columns",
+    "add_dtype",
     "add_seed",
     "columns_from",
     "log_to_stderr",
@@ -65,6 +66,11 @@ def add_columns(parser):
         help="which columns of the file hold text, text_b and label, by name or, without a header, by position "
         "(in CoNLL columns -1 is the last): text=0,label=1",
     )
+
+
+def add_dtype(parser):
+    """Add `--dtype`."""
+    parser.add_argument("--dtype", metavar="POLICY", help="of the model, e.g. mixed_bfloat16 (default: float32)")
 
 
 def columns_from(text):
@@ -132,9 +138,13 @@ def _readable(value):
     return f"{value:.4f}" if isinstance(value, float) else str(value)
 
 
-def open_trained(path):
+def open_trained(path, dtype=None):
     """Open a trained model, or an exported file, as the task that it was trained for."""
     from keras_bert_suite.export.artifact import is_artifact, open_artifact
     from keras_bert_suite.tasks import open_task
 
-    return open_artifact(path) if is_artifact(path) else open_task(path)
+    if not is_artifact(path):
+        return open_task(path, **({"dtype": dtype} if dtype else {}))
+    if dtype:
+        raise ValueError(f"--dtype goes with the directory of a trained model. {path} is an export: leave it out.")
+    return open_artifact(path)

@@ -67,7 +67,7 @@ class TokenClassifier(Task):
         crf: bool. Whether a conditional random field chooses the tags of a text
             together. Defaults to False.
         stride: optional int. Tokens that neighbouring rows of a long text
-            share. Defaults to a quarter of `max_length`.
+            share. Defaults to a quarter of `max_length`, at most 64.
     Attributes:
         model: `keras.Model` from token arrays to logits `(B, T, L)`, or with a
             field to what `layers.CRF` returns.
@@ -104,7 +104,7 @@ class TokenClassifier(Task):
         super().__init__(encoder, tokenizer, max_length)
         self.crf = crf
         self.scheme = None if scheme is None else check_scheme(scheme)
-        self.stride = self.max_length // 4 if stride is None else stride
+        self.stride = min(self.max_length // 4, 64) if stride is None else stride
         self.label_map = None
         if labels is not None:
             self._set_labels(labels)

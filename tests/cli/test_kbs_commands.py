@@ -67,6 +67,26 @@ def test_options_that_do_not_go_together(kbs, model, words):
     assert "goes with --" in errors
 
 
+@pytest.mark.parametrize("words", [["evaluate", "--data"], ["predict", "--json", "--input"]])
+def test_the_type_to_compute_in(kbs, model, data, words):
+    command, *given = words
+    found = [kbs(command, model, *given, data / "test.tsv", *more) for more in ([], ["--dtype", "mixed_bfloat16"])]
+    assert [code for code, _, _ in found] == [0, 0]
+    assert found[0][1] != found[1][1]  # to the last digit
+    code, _, errors = kbs(command, model, *given, data / "test.tsv", "--dtype", "nonsense")
+    assert code == 2
+    assert "nonsense" in errors
+
+
+@pytest.mark.parametrize("words", [["model.onnx"], ["--server", "http://localhost:1/v1/models/a"]])
+def test_a_type_is_for_a_trained_model(kbs, words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "model.onnx").write_bytes(b"")
+    code, _, errors = kbs("predict", *words, "--text", "a", "--dtype", "mixed_bfloat16")
+    assert code == 2
+    assert "--dtype goes with" in errors
+
+
 def test_a_line_of_a_megabyte_is_read(kbs, model, tmp_path):
     path = tmp_path / "long.tsv"
     path.write_text("text\tlabel\n" + "where is it " * 90_000 + "\ttrack\nstop\tcancel\n", encoding="utf-8")
