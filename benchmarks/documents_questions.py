@@ -58,14 +58,21 @@ def main():
 
     model = str(resolve_source(arguments.model))
     rows = documents(arguments.contexts, arguments.documents, arguments.words)
-    answerer = QuestionAnswerer.from_pretrained(
-        model, max_length=MAX_LENGTH, stride=STRIDE, max_answer_length=MAX_ANSWER_LENGTH, null_threshold=None
-    )
+    settings = {
+        "max_length": MAX_LENGTH,
+        "stride": STRIDE,
+        "max_answer_length": MAX_ANSWER_LENGTH,
+        "null_threshold": None,
+    }
+    answerers = {
+        dtype: QuestionAnswerer.from_pretrained(model, dtype=dtype, **settings)
+        for dtype in ("float32", "mixed_bfloat16")
+    }
     tokenizer = transformers.AutoTokenizer.from_pretrained(model)
     network = transformers.AutoModelForQuestionAnswering.from_pretrained(model).eval()
 
-    def ours():
-        return [answer["answer"] for answer in answerer.predict(rows)]
+    def ours(dtype="float32"):
+        return [answer["answer"] for answer in answerers[dtype].predict(rows)]
 
     def theirs():
         encoded = tokenizer(
@@ -80,7 +87,7 @@ def main():
         sources, offsets = encoded.pop("overflow_to_sample_mapping"), encoded.pop("offset_mapping")
         return answers_of_transformers(network, tokenizer, rows, encoded, sources, offsets)
 
-    systems = {"ours": ours, "transformers": theirs}
+    systems = {"ours": ours, "ours, bfloat16": lambda: ours("mixed_bfloat16"), "transformers": theirs}
     answers = {name: run() for name, run in systems.items()}  # the first run compiles
     seconds, cpu_seconds = ({name: [] for name in systems} for _ in range(2))
     for turn in range(arguments.rounds):
@@ -89,7 +96,7 @@ def main():
             answers[name] = systems[name]()
             seconds[name].append(time.perf_counter() - started)
             cpu_seconds[name].append(time.process_time() - cpu_started)
-    agreed = sum(one == other for one, other in zip(*answers.values(), strict=True))
+    agreed = {name: sum(map(str.__eq__, found, answers["transformers"])) for name, found in answers.items()}
     rates = {name: len(rows) / statistics.median(values) for name, values in seconds.items()}
     report = {
         "machine": machine(2),
@@ -99,7 +106,7 @@ def main():
         "words": arguments.words,
         "documents_per_second": rates,
         "cpu_seconds_per_document": {name: min(values) / len(rows) for name, values in cpu_seconds.items()},
-        "ratio": rates["ours"] / rates["transformers"],
+        "times_transformers": {name: rate / rates["transformers"] for name, rate in rates.items()},
         "same_answers": agreed,
     }
     if arguments.json:
@@ -108,8 +115,11 @@ def main():
     print(f"{report['machine']}; Keras on {report['backend']}")
     for name, rate in rates.items():
         cpu = report["cpu_seconds_per_document"][name]
-        print(f"{name:14} {rate:.3f} documents of {arguments.words:,} words a second, {cpu:.1f} s of processor each")
-    print(f"ours / transformers: {report['ratio']:.2f}; the same answer to {agreed} of {len(rows)} questions")
+        times = report["times_transformers"][name]
+        print(
+            f"{name:15} {rate:.3f} documents of {arguments.words:,} words a second, {cpu:.1f} s of processor each, "
+            f"{times:.2f} times transformers; the same answer to {agreed[name]} of {len(rows)}"
+        )
     return 0
 
 
