@@ -160,6 +160,22 @@ class MultiLabel:
         return {"labels": labels, "scores": multi_label_scores(targets, predicted)}, {}, mistakes
 
     @staticmethod
+    def log_odds(targets):
+        """Return float32 `(L,)`: the biases with which each label is as likely as among the examples.
+
+        A new head begins with them. Many rare labels push all outputs down alike
+        at first, and the encoder with them: GoEmotions was not learnt at all at a
+        learning rate of 2e-4.
+
+        Args:
+            targets: `(N, L)` of 0 and 1.
+
+        Source: Lin et al. 2017, Focal Loss for Dense Object Detection, section 3.3.
+        """
+        shares = (targets.sum(axis=0) + 1) / (len(targets) + 2)  # of a label without examples too
+        return np.log(shares / (1 - shares)).astype("float32")
+
+    @staticmethod
     def choose_thresholds(probabilities, targets):
         """Return for each label the threshold with the best F1, 0.5 where the label never occurs.
 

@@ -184,6 +184,8 @@ class TextClassifier(Task):
         if self.problem is SingleLabel:
             self.label_map.check_trainable(examples.path)
         self.pair = examples.pairs is not None
+        if self.problem is MultiLabel and "classifier" in self._new_parts:
+            self.model.get_layer("classifier").bias.assign(MultiLabel.log_odds(self._targets(examples)))
 
     def _dataset(self, examples, batch_size, packed, shuffle, seed=0):
         targets = self._targets(examples)

@@ -2,6 +2,7 @@
 
 import json
 
+import keras
 import numpy as np
 import pytest
 
@@ -63,6 +64,21 @@ def test_several_labels_are_learnt_and_saved(several, tmp_path):
     np.testing.assert_allclose(again.thresholds, several.thresholds, atol=1e-5)
     write_report(tmp_path / "report.html", several.report(texts, labels), tmp_path / "report.json")
     assert json.loads((tmp_path / "report.json").read_text())["summary"]["f1"] == pytest.approx(scores["f1"])
+
+
+def test_a_new_head_begins_with_how_likely_its_labels_are():
+    texts = ["cancel it", "money and parcel", "nothing", "money"]
+    labels = [["cancel"], ["refund", "track"], [], ["refund"]]
+    classifier = new_classifier(labels=[*LABELS, "never"], problem_type="multi_label_classification")
+    classifier.compile(learning_rate=1e-9)
+    bias = classifier.model.get_layer("classifier").bias
+    classifier.fit(texts, labels, epochs=1, seed=1, verbose=0)
+    counts = np.array([sum(name in each for each in labels) for name in classifier.labels])
+    likely = (counts + 1) / 6
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(bias), np.log(likely / (1 - likely)), atol=1e-5)
+
+    classifier.fit(["stop"], [["never"]], epochs=1, seed=1, verbose=0)  # what is trained goes on
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(bias), np.log(likely / (1 - likely)), atol=1e-5)
 
 
 @slow_to_compile
