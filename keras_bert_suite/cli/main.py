@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+import threading
 
 __all__ = ["main"]
 
@@ -69,6 +70,8 @@ def main(arguments=None):
         result = _module(command).run(options)
     except BaseException as error:
         return _fail(error, options)
+    finally:
+        _reminders.clear()
     return result or 0
 
 
@@ -126,8 +129,22 @@ def _choose_backend(asked):
     os.environ["KERAS_BACKEND"] = chosen
 
 
+#: Signals that are to be said again, while they were not obeyed.
+_reminders = []
+
+
 def _end(signal_number, frame):
+    """Leave, and be told again in some seconds: Keras tries some calls a second time, whatever ended the first."""
+    reminder = threading.Timer(5, _remind, [signal_number])
+    reminder.daemon = True
+    reminder.start()
+    _reminders.append(reminder)
     raise SystemExit(128 + signal_number)
+
+
+def _remind(signal_number):
+    if threading.current_thread() in _reminders:
+        os.kill(os.getpid(), signal_number)
 
 
 def _fail(error, options):

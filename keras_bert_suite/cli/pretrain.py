@@ -87,17 +87,17 @@ def add_arguments(parser):
 
 def run(options):
     output, state, overwrite = training_paths(options)
-    masking = _masking(options)
+    _check_masking(options)
     if options.model and options.embeddings != "random":
         raise ValueError("--embeddings is of new weights. Received: --model too. Leave one of them out.")
     start()
     from keras_bert_suite.training import distribute
 
     with distribute(options.strategy) as distribution:
-        _train(options, masking, distribution, output, state, overwrite)
+        _train(options, distribution, output, state, overwrite)
 
 
-def _train(options, masking, distribution, output, state, overwrite):
+def _train(options, distribution, output, state, overwrite):
     from keras_bert_suite.data.corpus import Corpus
     from keras_bert_suite.files import check_free
     from keras_bert_suite.training import CSVLog, ProgressBar, TensorBoardLog
@@ -105,6 +105,7 @@ def _train(options, masking, distribution, output, state, overwrite):
     began = time.perf_counter()
     corpora = [Corpus(directory) for directory in options.data]
     pretrainer = _open(options, corpora)
+    masking = _masking(options, pretrainer.objective)
     check_free(state, overwrite=True, room=16 * pretrainer.encoder.count_params())
     if options.restart and distribution.is_chief:
         shutil.rmtree(state, ignore_errors=True)
@@ -137,10 +138,14 @@ def _train(options, masking, distribution, output, state, overwrite):
         callbacks += [] if options.json else [ProgressBar(training)]
         callbacks += [CSVLog(state / "log.csv")]
         callbacks += [TensorBoardLog(state / "tensorboard")] if options.tensorboard else []
+    in_fit = options.validation
+    if in_fit and pretrainer.pair_head and Path(in_fit).is_file():
+        in_fit = None
+        _say(options, f"{options.validation} is text without pairs: it is scored at the end, not after each epoch")
     history = pretrainer.fit(
         stages,
         **how,
-        validation_data=options.validation,
+        validation_data=in_fit,
         directory=state / "states",
         save_every=options.save_every,
         keep=options.keep,
@@ -205,17 +210,21 @@ def _open(options, corpora):
     return pretrainer
 
 
-def _masking(options):
+def _check_masking(options):
+    if options.masking == "static" and (options.masking_rate, options.max_predictions) != (None, None):
+        raise ValueError("--masking static has the rates of the corpus. Received: a rate or a limit too.")
+    _masking(options, options.objective)
+
+
+def _masking(options, objective):
     """Return what `Pretrainer.fit` takes as `masking`."""
     from keras_bert_suite.data.masking import Masking
 
+    if options.masking == "static":
+        return "static"
     given = {"strategy": options.masking, "rate": options.masking_rate, "max_predictions": options.max_predictions}
     given = {name: value for name, value in given.items() if value is not None}
-    if options.masking == "static":
-        if len(given) > 1:
-            raise ValueError("--masking static has the rates of the corpus. Received: a rate or a limit too.")
-        return "static"
-    if options.objective == "replaced_token" and given:
+    if objective == "replaced_token" and given:
         given |= {"mask_rate": 0.85, "random_rate": 0.0}
     return Masking(**given) if given else None
 

@@ -137,7 +137,7 @@ def shortened(task, name, length):
             f"Received: {name}={length}."
         )
     task = copy.copy(task)
-    task.max_length = length
-    if hasattr(task, "stride"):
+    if hasattr(task, "stride") and length < task.max_length:  # at its own length a task reads as it always does
         task.stride = min(task.stride, length // 4)
+    task.max_length = length
     return task

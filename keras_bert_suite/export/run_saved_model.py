@@ -30,7 +30,7 @@ def load_saved_model(path, num_threads=None):
         import tensorflow_text  # noqa: F401  registers the tokenizer's kernel
     try:
         loaded = tf.saved_model.load(str(path))
-    except (OSError, RuntimeError, ValueError, tf.errors.OpError) as error:
+    except (OSError, RuntimeError, ValueError, IndexError, tf.errors.OpError) as error:
         if "FastWordpiece" in str(error):
             require("tensorflow_text", "a SavedModel that takes strings")
         raise ArtifactError(f"{path}: cannot be opened: {str(error).splitlines()[0]:.300}. Export it again.") from error

@@ -44,7 +44,7 @@ def read_tensor(name, proto, most_bytes):
         if math.prod(sizes) * np.dtype(dtype).itemsize > most_bytes:
             raise ValueError(f"the shape {sizes} is too large")
         return np.asarray(tf.make_ndarray(proto))
-    except (TypeError, ValueError, IndexError, AttributeError) as error:
+    except (TypeError, ValueError, LookupError, AttributeError) as error:
         raise StatusError("INVALID_ARGUMENT", f"input {name!r} is not a valid tensor: {error}") from error
 
 

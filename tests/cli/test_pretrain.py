@@ -100,10 +100,20 @@ def test_killed_and_ended_by_sigterm_it_comes_to_the_same_weights(folder, tmp_pa
     assert one == other
 
 
+def test_masks_are_those_of_the_objective_that_the_family_has():
+    from argparse import Namespace
+
+    from keras_bert_suite.cli.pretrain import _masking
+
+    options = Namespace(masking=None, masking_rate=0.2, max_predictions=None)
+    assert (_masking(options, "replaced_token").mask_rate, _masking(options, "replaced_token").random_rate) == (0.85, 0)
+    assert _masking(options, "masked_lm").mask_rate == 0.8
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--data", "absent", "--config", "bert-tiny"], "must have a manifest"),
+        (["--data", "absent", "--config", "bert-tiny"], "no such file or directory"),
         (["--data", "train", "--config", "bert-tini"], "must be a config.json or one of"),
         (["--data", "train", "--config", "config.json", "--pair-head", "sentence_order"], "family albert"),
         (["--data", "train", "--config", "config.json", "--masking", "static"], "static masks must be built"),

@@ -102,6 +102,7 @@ def build_corpus(
     total = sum(source.size for source in inputs)
     bar = tqdm(total=total, desc="Building", unit="B", unit_scale=True, disable=None if progress else True)
     with bar, replaced_file(directory / INPUTS) as listing:
+        of_this_text = set()
 
         def listed(source, sha256):
             listing.write(listing_line(source.path, source.size, sha256))
@@ -114,12 +115,16 @@ def build_corpus(
 
         def parts_to_do():
             for part in parts:
+                of_this_text.add(part.name)
                 if not _is_done(part, journal, directory, overwrite):
                     yield part
                 bar.update(part.bytes_read)
 
         for entry in completed(parts_to_do(), builder, workers, start_method):
             journal.add(entry)
+    for name in journal.done.keys() - of_this_text:  # of a text that was replaced since
+        for record in journal.done.pop(name)["shards"]:
+            (directory / record["file"]).unlink(missing_ok=True)
     write_corpus_manifest(directory, identity, journal.done.values())
     journal.remove()
     return Corpus(directory)

@@ -1,5 +1,7 @@
 """A corpus from TFRecords that were made elsewhere."""
 
+import os
+
 import numpy as np
 
 from keras_bert_suite.data.corpus.manifest import PAIR_KINDS, Corpus, tokenizer_record, write_manifest
@@ -27,12 +29,14 @@ def convert_tfrecords(files, tokenizer, directory, kind="next_sentence", overwri
     """
     check_choice("convert_tfrecords", "kind", kind, PAIR_KINDS[:2])
     check_free(directory, overwrite)
+    files = [files] if isinstance(files, (str, os.PathLike)) else files
     with replaced_directory(directory, overwrite) as temporary:
         tokenizer.save_pretrained(temporary)
         records, longest = [], 0
         for number, path in enumerate(files):
             shard = read_tfrecord(path)
-            if (largest := int(shard.token_ids.max())) >= tokenizer.vocab_size:
+            largest = max(int(ids.max(initial=0)) for ids in (shard.token_ids, shard.masked_ids))
+            if largest >= tokenizer.vocab_size:
                 raise DataError(
                     f"ids must be below {tokenizer.vocab_size}, the size of the vocabulary. Received: {largest}. "
                     "Use the tokenizer that the file was made with.",

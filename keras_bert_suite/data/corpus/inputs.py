@@ -65,10 +65,11 @@ def find_inputs(paths):
         files = _files(path)
         if not files:
             raise DataError("no text files were found there. Name files, a directory or a pattern.", path)
-        found.update(dict.fromkeys(files))
+        for file in files:
+            found.setdefault(os.path.realpath(file), file)
     if not found:
         raise DataError("a corpus needs at least one file of text. Received: none.")
-    return [describe_input(path, os.path.getsize(path)) for path in found]
+    return [describe_input(path, os.path.getsize(path)) for path in found.values()]
 
 
 def _files(path):

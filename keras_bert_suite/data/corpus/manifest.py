@@ -41,9 +41,17 @@ def write_manifest(directory, values, records):
         records: list of dicts, what `write_shard` returned, in the order of the shards.
     """
     totals = {name: sum(record[name] for record in records) for name in ("rows", "tokens", "bytes")}
+    manifest = {"format": FORMAT, **values, **totals, "shards": records}
     with replaced_file(Path(directory) / MANIFEST) as file:
-        json.dump({"format": FORMAT, **values, **totals, "shards": records}, file, ensure_ascii=False, indent=1)
+        json.dump({**manifest, "sha256": _checksum(manifest)}, file, ensure_ascii=False, indent=1)
         file.write("\n")
+
+
+def _checksum(manifest):
+    """Return the SHA-256 of all else that a manifest holds."""
+    read = json.loads(json.dumps(manifest))
+    read.pop("sha256", None)
+    return hashlib.sha256(json.dumps(read, sort_keys=True).encode()).hexdigest()
 
 
 class Corpus:
@@ -67,6 +75,8 @@ class Corpus:
         try:
             self.manifest = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
+            if not self.directory.exists():
+                raise DataError("there is no such file or directory.", self.directory) from None
             raise DataError(
                 "a corpus for pretraining must have a manifest. Received: a directory without one. Make the corpus "
                 "with kbs pretrain-data; if that was interrupted, run the same command again.",
@@ -84,6 +94,12 @@ class Corpus:
             self.kind, self.max_length = self.manifest["kind"], self.manifest["max_length"]
             self.num_rows, self.num_tokens = self.manifest["rows"], self.manifest["tokens"]
             self._records = self.manifest["shards"]
+            if self.manifest.get("sha256", own := _checksum(self.manifest)) != own:
+                raise DataError(
+                    "the manifest must be as it was written. Received: one whose checksum differs. It was edited or "
+                    "damaged; make the corpus again.",
+                    path,
+                )
         except (KeyError, TypeError) as error:
             raise DataError(f"the manifest is incomplete. Received: no {error}. Make the corpus again.", path) from None
 

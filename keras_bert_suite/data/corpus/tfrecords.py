@@ -8,6 +8,7 @@ import numpy as np
 
 from keras_bert_suite.data.corpus.examples import serialize_examples
 from keras_bert_suite.data.corpus.shard import Shard, file_record
+from keras_bert_suite.data.lines import check_file
 from keras_bert_suite.data.masking import Masked, place_predictions
 from keras_bert_suite.errors import DataError, require
 from keras_bert_suite.files import replaced_file
@@ -84,6 +85,8 @@ def read_tfrecord(path):
         ImportError: if TensorFlow is not installed.
     """
     tf = _tensorflow("Reading TFRecords")
+    if "://" not in str(path):
+        check_file(path)
     kinds = {name: tf.float32 if name == "masked_lm_weights" else tf.int64 for name in FEATURES}
     spec = {name: tf.io.RaggedFeature(kind) for name, kind in kinds.items()}
     batches = []
@@ -93,7 +96,9 @@ def read_tfrecord(path):
             for name in FEATURES:
                 if (parsed[name].row_lengths() == 0).numpy().any():
                     raise DataError(f"each example must have the feature {name}. Received: one without it.", path)
-            batches.append(_flat({name: values.to_tensor().numpy() for name, values in parsed.items()}))
+            arrays = {name: values.to_tensor().numpy() for name, values in parsed.items()}
+            _check(arrays, path, sum(len(batch[0]) for batch in batches))
+            batches.append(_flat(arrays))
     except tf.errors.OpError as error:
         raise DataError(f"cannot be read as TFRecords: {error.message}. Make the file anew.", path) from error
     if not batches:
@@ -112,6 +117,26 @@ def read_tfrecord(path):
         masked_positions=places.astype(np.int32),
         masked_ids=masked_ids.astype(dtype),
     )
+
+
+def _check(arrays, path, before):
+    """Raise `DataError` where the features of some rows, `before` of the file, cannot be what they say."""
+    mask = arrays["input_mask"] > 0
+    lengths, chosen = mask.sum(axis=1), arrays["masked_lm_weights"] > 0
+    places, segments = arrays["masked_lm_positions"], arrays["segment_ids"]
+    wrong = {
+        "input_ids must not be below 0": ((arrays["input_ids"] < 0) & mask).any(axis=1),
+        "masked_lm_ids must not be below 0": ((arrays["masked_lm_ids"] < 0) & chosen).any(axis=1),
+        "masked_lm_positions must be in the row": (((places < 0) | (places >= lengths[:, None])) & chosen).any(axis=1),
+        "next_sentence_labels must be 0 or 1": ~np.isin(arrays["next_sentence_labels"][:, 0], (0, 1)),
+        "segment_ids must be 0 and then 1": (
+            ((segments != 0) & (segments != 1)) & mask | ((np.diff(segments, axis=1, prepend=0) < 0) & mask)
+        ).any(axis=1),
+    }
+    for rule, rows in wrong.items():
+        if rows.any():
+            number = before + int(np.argmax(rows)) + 1
+            raise DataError(f"{rule}. Received: example {number} with others. Make the file anew.", path)
 
 
 def _flat(arrays):

@@ -338,6 +338,39 @@ def test_a_manifest_of_another_corpus_does_not_pass(text, built, tmp_path):
             Corpus(tmp_path / "other")
 
 
+@pytest.mark.parametrize("edit", [{"rows": 3}, {"kind": "sentence_order"}, {"tokenizer": None}, {"shards": []}])
+def test_an_edited_manifest_is_refused(built, tmp_path, edit):
+    shutil.copytree(built, tmp_path / "out")
+    path = tmp_path / "out" / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | edit))
+    with pytest.raises(DataError, match="edited or damaged"):
+        Corpus(tmp_path / "out")
+
+
+def test_no_part_of_a_text_that_was_replaced_stays(tmp_path, monkeypatch):
+    path = tmp_path / "a.txt"
+    path.write_text("\n\n".join(["good food. bad food. poor food."] * 800), encoding="utf-8")
+
+    def killed(*arguments):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("keras_bert_suite.data.corpus.build.write_corpus_manifest", killed)
+        with pytest.raises(KeyboardInterrupt):
+            build(path, tmp_path / "out")
+    size = path.stat().st_size
+    path.write_text(("good food.\n" * size)[: size - 1] + "\n", encoding="utf-8")  # one document: fewer parts
+    build(path, tmp_path / "out", overwrite=True)
+    build(path, tmp_path / "fresh")
+    assert contents(tmp_path / "out") == contents(tmp_path / "fresh")
+
+
+def test_a_file_that_is_named_twice_counts_once(text, tmp_path, monkeypatch):
+    monkeypatch.chdir(text.parent)
+    twice = build([text, f"./{text.name}", text.name], tmp_path / "twice")
+    assert twice.manifest["inputs"]["files"] == 1
+
+
 def test_a_finished_corpus_is_only_looked_at(text, built):
     times = {path: path.stat().st_mtime_ns for path in built.iterdir()}
     assert build(text, built).num_rows == Corpus(built).num_rows
