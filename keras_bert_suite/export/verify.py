@@ -7,6 +7,7 @@ from pathlib import Path
 
 from keras_bert_suite.errors import ArtifactError
 from keras_bert_suite.export.artifact import artifact_task
+from keras_bert_suite.export.description import FOLDER
 from keras_bert_suite.export.examples import encode_rows, given_rows, shortened
 from keras_bert_suite.export.formats import SPECIFICATIONS, check_available
 from keras_bert_suite.export.measure import measure_ids, measure_text
@@ -14,7 +15,7 @@ from keras_bert_suite.export.process import Progress, explain
 from keras_bert_suite.export.reference import float32_task, full_precision, reference_outputs
 from keras_bert_suite.export.report import Report
 from keras_bert_suite.export.runner import ArtifactProcess
-from keras_bert_suite.export.runtimes import find_artifacts, size_of
+from keras_bert_suite.export.runtimes import find_artifacts, packed_files, size_of
 
 __all__ = ["REPORT_FILE", "compare", "verify_artifacts"]
 
@@ -86,6 +87,7 @@ def compare(task, paths, examples, max_length, tolerance=None, progress=True):
         limit = tolerance if tolerance is not None else SPECIFICATIONS[name].tolerance
         row = {"format": name, "file": str(path), "size_mb": size_of(path) / 1e6, "tolerance": limit}
         try:
+            _check_origin(task, path)
             with ArtifactProcess(path) as artifact:
                 measured = _measure(keras_at, artifact, max_length, scored)
         except ArtifactError as error:  # an artifact that cannot run is a finding
@@ -103,6 +105,31 @@ def compare(task, paths, examples, max_length, tolerance=None, progress=True):
         "scores": scores,
     }
     return Report(found, reference)
+
+
+def _check_origin(task, path):
+    """Raise `ArtifactError` where an artifact says that it is for another task, or for other labels."""
+    stored = packed_files(path).get(f"{FOLDER}/config.json")
+    if stored is None:
+        return
+    try:
+        values = json.loads(stored)
+        found = values.get("keras_bert_suite", {}).get("task")
+        names = {int(index): name for index, name in values.get("id2label", {}).items()}
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ArtifactError(f"{path}: its config.json is damaged: {error}. Export it again.") from error
+    if found not in (None, task.task):
+        raise ArtifactError(f"{path}: it must come from a model for {task.task}. Received: an export for {found}.")
+    labels = [names[index] for index in sorted(names)]
+    own = getattr(task, "labels", None)
+    if labels and own and labels != list(own):
+        differing = next(
+            (pair for pair in zip(labels, own, strict=False) if pair[0] != pair[1]), (len(labels), len(own))
+        )
+        raise ArtifactError(
+            f"{path}: its labels must be those of the model. Received: {differing[0]!r} in the place of "
+            f"{differing[1]!r}. Export the model again."
+        )
 
 
 class _Reference:

@@ -1,5 +1,6 @@
 """`verify_artifacts`: what it measures, and what it says of damaged artifacts."""
 
+import copy
 import json
 import shutil
 
@@ -8,6 +9,7 @@ import pytest
 
 from keras_bert_suite.errors import ArtifactError
 from keras_bert_suite.export import Report, verify_artifacts
+from keras_bert_suite.export.examples import shortened
 from keras_bert_suite.export.measure import measure_ids
 
 pytestmark = pytest.mark.tensorflow
@@ -51,6 +53,27 @@ def test_a_damaged_tflite_file_is_named(task, exported, tmp_path):
     report = verify_artifacts(tmp_path, task, progress=False)
     assert not report.passed
     assert "model.tflite" in report.rows[0]["error"]
+
+
+@pytest.mark.parametrize("name", ["onnx", "litert"])
+def test_an_artifact_of_another_model_does_not_pass(task, exported, tmp_path, name):
+    other = copy.copy(task)
+    other.label_map = type(task.label_map)(list(reversed(task.labels)))
+    report = verify_artifacts(exported[0] / name, other, progress=False)
+    assert not report.passed
+    assert "its labels must be those of the model" in report.rows[0]["error"]
+    other = copy.copy(task)
+    other.task = "relation-classification"
+    report = verify_artifacts(exported[0] / name, other, progress=False)
+    assert "an export for text-classification" in report.rows[0]["error"]
+
+
+def test_a_reader_is_exported_with_the_windows_it_has():
+    from tests.export.test_in_graph_answers import answerer
+
+    reader = answerer(max_length=32, stride=20)
+    assert shortened(reader, "max_length", 32).stride == 20
+    assert shortened(reader, "max_length", 24).stride == 6
 
 
 def test_a_directory_without_artifacts_is_refused(task, tmp_path):
