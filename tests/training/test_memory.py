@@ -33,12 +33,12 @@ class Mallinfo2(ctypes.Structure):
 
 
 def takes_a_mapping():
-    """Whether a block of 40 MB is now a mapping of its own."""
+    """Whether a large block is now a mapping of its own; one for which nothing that is free would do."""
     library = ctypes.CDLL(None)
     library.mallinfo2.restype = Mallinfo2
     library.malloc.restype = ctypes.c_void_p
-    before = library.mallinfo2().hblks
-    block = library.malloc(ctypes.c_size_t(40 * 2**20))
+    before, free = library.mallinfo2().hblks, library.mallinfo2().fordblks
+    block = library.malloc(ctypes.c_size_t(free + 40 * 2**20))
     mapped = library.mallinfo2().hblks > before
     library.free(ctypes.c_void_p(block))
     return mapped
@@ -61,6 +61,16 @@ def test_large_blocks_come_from_the_heap_inside_and_from_mappings_after(no_optio
             assert not takes_a_mapping()
         assert not takes_a_mapping()
     assert takes_a_mapping()
+
+
+def test_a_hole_in_the_heap_is_no_matter(no_options):
+    library = ctypes.CDLL(None)
+    library.malloc.restype = ctypes.c_void_p
+    with freed_memory_kept():
+        blocks = [ctypes.c_void_p(library.malloc(ctypes.c_size_t(size * 2**20))) for size in (64, 1)]
+        library.free(blocks[0])
+    assert takes_a_mapping()
+    library.free(blocks[1])
 
 
 def test_an_error_inside_sets_the_options_back(no_options):
