@@ -1,11 +1,12 @@
 """An exported file used as the task that it came from: `predict`, `evaluate` and `report` as of a checkpoint."""
 
 import copy
+import os
 import threading
 
 import numpy as np
 
-from keras_bert_suite.errors import ArtifactError
+from keras_bert_suite.errors import ArtifactError, CheckpointError, DataError
 from keras_bert_suite.export.description import FOLDER, described
 from keras_bert_suite.export.examples import shortened
 from keras_bert_suite.export.runtimes import find_artifact, open_runtime, packed_files
@@ -51,7 +52,11 @@ def open_artifact(path, num_threads=None):
     prefix = f"{FOLDER}/"
     files = {name.removeprefix(prefix): data for name, data in packed_files(found).items() if name.startswith(prefix)}
     with described(files, found) as directory:
-        task = open_task(directory)
+        try:
+            task = open_task(directory)
+        except (CheckpointError, DataError) as error:
+            what = str(error).replace(f"{directory}{os.sep}", "")
+            raise ArtifactError(f"{found}: its description is damaged: {what} Export it again.") from error
     runtime = open_runtime(found, num_threads)
     return artifact_task(task, runtime.run_ids, runtime.max_length)
 

@@ -38,9 +38,18 @@ def export_saved_model(task, served, path, max_length, files=None):
     @tf.function(input_signature=[tf.TensorSpec(shape[name], tf.int32, name=name) for name in served.inputs])
     def run_ids(*arrays):
         inputs = dict(zip(served.inputs, arrays, strict=True))
+        shape, least = tf.shape(inputs["token_ids"]), tf.reduce_min(inputs["token_ids"])
         message = f"a row must have at most {longest} tokens"
-        length = tf.shape(inputs["token_ids"])[-1]
-        with tf.control_dependencies([tf.debugging.assert_less_equal(length, longest, message)]):
+        checks = [
+            tf.debugging.assert_less_equal(shape[-1], longest, message),
+            tf.debugging.assert_greater_equal(least, 0, "token_ids must not be below 0"),
+        ]
+        for name, dimensions in served.inputs.items():
+            if dimensions == served.inputs["token_ids"]:  # or they would be broadcast
+                checks.append(
+                    tf.debugging.assert_equal(tf.shape(inputs[name]), shape, f"{name} must be like token_ids")
+                )
+        with tf.control_dependencies(checks):
             inputs["token_ids"] = tf.identity(inputs["token_ids"])
         return compute(inputs)
 

@@ -123,7 +123,7 @@ def _classify(task, compute, tokenizer, prompt):
 
 
 def _choose(compute, tokenizer):
-    """Choices, each read after its text; empty ones are none."""
+    """Choices, each read after its text; empty ones are none. The index of no choice at all is -1, its score 0."""
 
     columns = [tf.TensorSpec((None,), tf.string, name="text"), tf.TensorSpec((None, None), tf.string, name="choices")]
 
@@ -132,12 +132,13 @@ def _choose(compute, tokenizer):
         shape = tf.shape(choices)
         flat = tokenizer.encode_pairs(tf.repeat(text, shape[1]), tf.reshape(choices, [-1]))
         inputs = {name: tf.reshape(ids, [shape[0], shape[1], tf.shape(ids)[1]]) for name, ids in flat.items()}
-        logits = tf.where(choices == "", -np.inf, compute(inputs)["logits"])
-        probabilities = tf.nn.softmax(logits)
+        none = choices == ""
+        logits = tf.where(none, -np.inf, compute(inputs)["logits"])
+        probabilities = tf.where(none, 0.0, tf.nn.softmax(logits))  # of no choice at all, not NaN
         index = tf.argmax(logits, axis=-1, output_type=tf.int32)
         return {
             "choice": tf.gather(choices, index, batch_dims=1),
-            "index": index,
+            "index": tf.where(tf.reduce_all(none, axis=-1), -1, index),
             "score": tf.reduce_max(probabilities, axis=-1),
             "probabilities": probabilities,
         }

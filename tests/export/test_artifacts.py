@@ -29,17 +29,18 @@ outputs = signature(**{name: tf.constant(column) for name, column in columns.ite
 def plain(x):
     return [plain(value) for value in x] if isinstance(x, list) else x.decode() if isinstance(x, bytes) else x
 ids = loaded.signatures["ids"].structured_input_signature[1]
-try:
-    long = tf.zeros((1, 65), tf.int32)
-    loaded.signatures["ids"](token_ids=long, segment_ids=long, padding_mask=long)
-    refusal = None
-except tf.errors.InvalidArgumentError as error:
-    refusal = error.message
+def refused(token_ids, segment_ids):
+    try:
+        loaded.signatures["ids"](token_ids=token_ids, segment_ids=segment_ids, padding_mask=tf.ones_like(token_ids))
+    except tf.errors.InvalidArgumentError as error:
+        return error.message
+long, short = tf.zeros((1, 65), tf.int32), tf.zeros((2, 3), tf.int32)
+refusals = [refused(long, long), refused(short, short[:1]), refused(short, short[:, :1]), refused(short - 5, short)]
 print(json.dumps({
     "outputs": {name: plain(value.numpy().tolist()) for name, value in outputs.items()},
     "types": {name: value.dtype.name for name, value in outputs.items()},
     "ids": {name: [spec.dtype.name, spec.shape.as_list()] for name, spec in ids.items()},
-    "refusal": refusal,
+    "refusals": refusals,
 }))
 """
 
@@ -66,7 +67,8 @@ def test_saved_model_serves_strings_without_keras_or_this_package(task, exported
     assert outputs["labels"] == [LABELS] * len(texts)
     assert found["types"] == {"label": "string", "labels": "string", "score": "float32", "probabilities": "float32"}
     assert found["ids"] == {name: ["int32", [None, None]] for name in ("token_ids", "segment_ids", "padding_mask")}
-    assert "at most 64 tokens" in found["refusal"]
+    said = ("at most 64 tokens", "segment_ids must be like", "segment_ids must be like", "must not be below 0")
+    assert all(message in refusal for message, refusal in zip(said, found["refusals"], strict=True))
 
 
 def test_saved_model_of_pairs_takes_both_texts(pair_task, exported_pairs, texts):
