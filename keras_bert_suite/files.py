@@ -12,7 +12,15 @@ import shutil
 import tempfile
 from pathlib import Path
 
-__all__ = ["check_free", "exchange", "replaced_directory", "replaced_file", "write_json_lines"]
+__all__ = [
+    "check_free",
+    "emptied",
+    "exchange",
+    "only_process",
+    "replaced_directory",
+    "replaced_file",
+    "write_json_lines",
+]
 
 
 #: How each error of this file begins.
@@ -105,6 +113,43 @@ def replaced_directory(path, overwrite=False):
             exchange(written, path, aside=temporary / "replaced")
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def only_process(directory):
+    """Make a directory, and keep other processes that ask for it out of it until the block ends.
+
+    Where the file system has no locks, or on Windows, nobody is kept out.
+
+    Args:
+        directory: str or path.
+    Raises:
+        BlockingIOError: if another process is in it.
+    """
+    Path(directory).mkdir(parents=True, exist_ok=True)
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            message = f"another process is writing to {directory}. Wait for it, stop it, or choose another output"
+            raise BlockingIOError(error.errno, message) from None
+        except OSError:  # no locks here
+            pass
+        yield
+    finally:
+        os.close(handle)
+
+
+def emptied(directory):
+    """Remove all that is in a directory, but not itself."""
+    for path in Path(directory).iterdir():
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
 def exchange(written, path, aside):

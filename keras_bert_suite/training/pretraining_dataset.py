@@ -84,8 +84,7 @@ class PretrainingDataset(keras.utils.PyDataset):
         check_corpus(corpus, tokenizer, pair_head)
         self.corpus = corpus
         self.static = masking == "static"
-        built_with = corpus.manifest.get("settings", {}).get("masking") or {}
-        self.masking = Masking(**built_with) if self.static else masking or Masking()
+        self.masking = Masking() if self.static else masking or Masking()
         self.vocabulary = MaskingVocabulary.from_tokenizer(tokenizer)
         self.pad_token_id = tokenizer.pad_token_id or 0
         self.batch_size = batch_size
@@ -99,6 +98,7 @@ class PretrainingDataset(keras.utils.PyDataset):
         self._order = (None,)  # of the shards in one epoch: it, their groups, the rows before each
         self._groups = collections.OrderedDict()
         self._lock = threading.Lock()
+        self._built = _built_masks(corpus) if self.static else None
         self.buckets = (self.row_length,) if packed else bucket_lengths(corpus.max_length)
         if self.length_of(0, 0) == self.buckets[-1]:  # the shortest of many is as long as any
             self.buckets = self.buckets[-1:]
@@ -127,6 +127,8 @@ class PretrainingDataset(keras.utils.PyDataset):
 
     @property
     def predictions_per_batch(self):
+        if self.static:
+            return self._built["masked"] / self.num_batches
         return self.masking.rate * self.tokens_per_batch
 
     # Batches
@@ -226,8 +228,16 @@ class PretrainingDataset(keras.utils.PyDataset):
 
     def _predictions(self, masked, offsets, length, longest):
         # One place more where the length is not the rows' own: see `batch`.
-        places = self.masking.num_predictions(length) + (longest is not None)
+        places = self._num_predictions(length) + (longest is not None)
         return place_predictions(masked, offsets, places, self.pad_token_id)
+
+    def _num_predictions(self, length):
+        """Return how many tokens of a row may be masked at most."""
+        if not self.static:
+            return self.masking.num_predictions(length)
+        if self.packed:  # several rows of the corpus
+            return max(1, int(self._built["masked_share"] * length + 1e-9))
+        return max(1, min(self._built["most_masked"], length))
 
     # Order
 
@@ -300,6 +310,19 @@ class PretrainingDataset(keras.utils.PyDataset):
             "shards": [record["sha256"] for record in self.corpus.manifest["shards"]],
         }
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+
+
+def _built_masks(corpus):
+    """Return what the shards' records tell of the masks that a corpus was built with."""
+    records = corpus.manifest["shards"]
+    if not all("masked" in record for record in records):
+        raise DataError(
+            "static masks must be built into the corpus. Received: a shard without them. Make the corpus with masks, "
+            "or mask at training time.",
+            corpus.directory,
+        )
+    found = {name: max(record[name] for record in records) for name in ("most_masked", "masked_share")}
+    return found | {"masked": sum(record["masked"] for record in records)}
 
 
 class Batches(keras.utils.PyDataset):

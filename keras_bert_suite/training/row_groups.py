@@ -4,7 +4,6 @@ import dataclasses
 
 import numpy as np
 
-from keras_bert_suite.errors import DataError
 from keras_bert_suite.text.ragged import row_offsets, row_positions
 
 __all__ = ["Rows", "read_group"]
@@ -85,7 +84,7 @@ def read_group(corpus, shards, static=False):
     Returns:
         `Rows`.
     Raises:
-        DataError: if a shard is damaged, or has no masks that are to be kept.
+        DataError: if a shard is damaged.
     """
     parts = [_rows(corpus, int(shard), static) for shard in shards]
     return parts[0] if len(parts) == 1 else parts[0].joined(parts[1:])
@@ -95,12 +94,6 @@ def _rows(corpus, number, static):
     shard = corpus.shard(number)
     token_ids, masked = shard.token_ids, {}
     if static:
-        if shard.masked_positions is None:
-            raise DataError(
-                "static masks must be built into the corpus. Received: a shard without them. Make the corpus with "
-                "masks, or mask at training time.",
-                corpus.directory,
-            )
         masked = {"masked_places": shard.masked_positions.astype("int64"), "masked_ids": shard.masked_ids}
     elif shard.masked_positions is not None:
         token_ids = token_ids.copy()

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import keras_bert_suite as kbs
-from keras_bert_suite.data.corpus import Corpus
+from keras_bert_suite.data.corpus import Corpus, build_corpus
 from keras_bert_suite.data.masking import Masking
 from keras_bert_suite.errors import DataError
 from keras_bert_suite.models import encoder_config
@@ -285,6 +285,21 @@ def test_masks_of_the_corpus_itself(tmp_path):
     assert chosen[0].tolist() == [1] * 8
     assert chosen[1].max() > 1
     assert Corpus(directory).shard(0).masked_ids[0] != TOKENIZER.mask_token_id
+    assert one.predictions_per_batch == 2 * 90 / one.num_batches
+
+
+@pytest.mark.parametrize("packing", [False, True])
+def test_masks_of_the_corpus_itself_may_be_more_than_of_a_usual_rate(tmp_path, packing):
+    path = tmp_path / "text.txt"
+    path.write_text("\n\n".join(f"w{number % 30}" + " w1 w2 w3 w4 w5" * (number % 9 == 0) for number in range(300)))
+    settings = {"kind": "documents", "lines": "sentences", "max_length": 24, "masking": Masking(rate=0.4)}
+    corpus = build_corpus(path, TOKENIZER, tmp_path / "corpus", **settings)
+    pretrainer = Pretrainer.from_config(CONFIG, TOKENIZER, seed=0)
+    dataset = pretrainer.dataset(corpus, batch_size=16, masking="static", packing=packing)
+    batches = [dataset.starting_at(0)[index] for index in range(dataset.num_batches)]
+    masked = sum(int(weights["masked_lm"].sum()) for _, _, weights in batches)
+    assert masked == sum(len(corpus.shard(index).masked_ids) for index in range(len(corpus)))
+    pretrainer.fit(corpus, batch_size=16, masking="static", packing=packing, steps=3, verbose=0)
 
 
 class StopAt(keras.callbacks.Callback):

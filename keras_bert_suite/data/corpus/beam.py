@@ -99,7 +99,14 @@ class _Stages:
             names = {source.path: original.path for source, original in zip(local, group, strict=False)}
             lent = local[len(group)] if other else None
             yield from read_parts(
-                local[: len(group)], number, settings.document, settings.column, lent, self.part_bytes, add
+                local[: len(group)],
+                number,
+                settings.document,
+                settings.column,
+                lent,
+                self.part_bytes,
+                add,
+                settings.errors,
             )
             yield from sums
 

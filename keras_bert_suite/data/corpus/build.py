@@ -17,7 +17,7 @@ from keras_bert_suite.data.corpus.parts import PART_BYTES, group_inputs, read_pa
 from keras_bert_suite.data.corpus.settings import CorpusSettings
 from keras_bert_suite.data.corpus.workers import completed
 from keras_bert_suite.errors import DataError, check_positive_int
-from keras_bert_suite.files import check_free, replaced_file
+from keras_bert_suite.files import check_free, emptied, only_process, replaced_file
 
 __all__ = ["INPUTS", "build_corpus"]
 
@@ -89,16 +89,25 @@ def build_corpus(
     """
     check_positive_int("build_corpus", workers=workers, part_bytes=part_bytes)
     settings = CorpusSettings(**settings)
-    inputs = find_inputs(files)
+    inputs = find_inputs(files, outside=directory)
     directory = Path(directory)
     builder = PartBuilder(settings, tokenizer, directory, segmenter)
     identity = corpus_identity(settings, tokenizer, segmenter, part_bytes, inputs)
     _check_apart(directory, inputs)
-    if (directory / MANIFEST).exists() and not overwrite:
-        return _finished(directory, identity, inputs)
-    _make_room(directory, identity, overwrite)
+    if overwrite or not (directory / MANIFEST).exists():
+        check_free(directory, overwrite=True)
+    with only_process(directory):
+        if (directory / MANIFEST).exists() and not overwrite:
+            return _finished(directory, identity, inputs)
+        _make_room(directory, identity, overwrite)
+        return _build(builder, identity, inputs, workers, start_method, overwrite, progress)
+
+
+def _build(builder, identity, inputs, workers, start_method, overwrite, progress):
+    """Write what is not there yet of the corpus, and return it."""
+    settings, directory, part_bytes = builder.settings, builder.directory, identity["settings"]["part_bytes"]
     journal = Journal(directory, identity)
-    tokenizer.save_pretrained(directory)
+    builder.tokenizer.save_pretrained(directory)
     total = sum(source.size for source in inputs)
     bar = tqdm(total=total, desc="Building", unit="B", unit_scale=True, disable=None if progress else True)
     with bar, replaced_file(directory / INPUTS) as listing:
@@ -107,10 +116,11 @@ def build_corpus(
         def listed(source, sha256):
             listing.write(listing_line(source.path, source.size, sha256))
 
+        errors = settings.errors
         parts = (
             part
             for number, group, other in lending_groups(inputs, settings, part_bytes)
-            for part in read_parts(group, number, settings.document, settings.column, other, part_bytes, listed)
+            for part in read_parts(group, number, settings.document, settings.column, other, part_bytes, listed, errors)
         )
 
         def parts_to_do():
@@ -173,10 +183,8 @@ def _make_room(directory, identity, overwrite):
         shutil.rmtree(left)
     begun = Journal.identity(directory)
     if overwrite and (begun != identity or (directory / MANIFEST).exists()):
-        check_free(directory, overwrite=True)
-        shutil.rmtree(directory, ignore_errors=True)
+        emptied(directory)
     check_free(directory, overwrite=begun is not None)
-    directory.mkdir(parents=True, exist_ok=True)
     for left in directory.glob(".*.partial"):
         shutil.rmtree(left)
 
@@ -215,16 +223,29 @@ def _finished(directory, identity, inputs):
     """The corpus that is there already, its files and shards compared with their checksums."""
     corpus = Corpus(directory)
     check_identity({name: corpus.manifest.get(name) for name in identity}, identity, directory)
-    with open(directory / INPUTS, encoding="utf-8") as listing:
-        for source, line in zip(inputs, listing, strict=True):
-            with open_input(source._replace(compression="")) as (_, hashed), unreadable(source.path):
-                if hashed.finish() != json.loads(line)["sha256"]:
-                    raise DataError(
-                        f"{source.path} changed since the corpus was made. Choose another output, or overwrite this "
-                        "one.",
-                        directory,
-                    )
+    for source, sha256 in zip(inputs, _listed(directory / INPUTS, len(inputs)), strict=True):
+        with open_input(source._replace(compression="")) as (_, hashed), unreadable(source.path):
+            if hashed.finish() != sha256:
+                raise DataError(
+                    f"{source.path} changed since the corpus was made. Choose another output, or overwrite this one.",
+                    directory,
+                )
     for index in range(len(corpus)):
         corpus.shard(index)
     (directory / JOURNAL).unlink(missing_ok=True)
     return corpus
+
+
+def _listed(path, count):
+    """Return the checksums of the files that a corpus was made of."""
+    try:
+        found = [json.loads(line)["sha256"] for line in path.read_text(encoding="utf-8").splitlines()]
+        if len(found) != count:
+            raise ValueError(f"{len(found)}")
+    except (OSError, ValueError, KeyError, TypeError):
+        raise DataError(
+            f"the list of what the corpus was made of must name its {count} file(s). Received: none, or a damaged one. "
+            "Choose another output, or overwrite this one.",
+            path,
+        ) from None
+    return found

@@ -6,10 +6,12 @@ import re
 from keras_bert_suite.data.corpus.inputs import line_number
 from keras_bert_suite.errors import DataError
 
-__all__ = ["ERRORS", "documents_of", "json_texts"]
+__all__ = ["ERRORS", "documents_of", "json_texts", "row_text"]
 
 #: What becomes of bytes that are not UTF-8.
 ERRORS = ("strict", "replace")
+
+REMEDY = 'Write the file anew, or have such bytes replaced: errors="replace"'
 
 BLANK_LINE = re.compile(r"\n\s*\n")
 
@@ -29,7 +31,9 @@ def documents_of(piece, column, errors="strict"):
     if piece.documents == "json":
         return [_one_line_end(text) for text in json_texts(piece, column, errors)]
     if piece.documents == "rows":
-        return [_one_line_end(text.decode()) for text in piece.text]
+        first = piece.offset + 1
+        texts = (row_text(data, piece.path, first + number, errors) for number, data in enumerate(piece.text))
+        return list(map(_one_line_end, texts))
     text = _one_line_end(_decoded(piece, errors))
     if piece.documents == "block":
         return BLANK_LINE.split(text)
@@ -55,8 +59,35 @@ def json_texts(piece, column, errors="strict"):
                 reason = f"no {error}" if isinstance(error, KeyError) else error
                 message = f"each line must be a JSON object with the text under {column!r}. Received: {reason}."
                 raise DataError(message, piece.path, _line(piece, 0) + number) from error
+        if "\0" in text:
+            text = _without_nul(text, errors, lambda: (piece.path, _line(piece, 0) + number))  # noqa: B023 - called now
         texts.append(text)
     return texts
+
+
+def row_text(data, path, row, errors="strict"):
+    """Return the text of a row of Parquet.
+
+    Args:
+        data: bytes.
+        path: str.
+        row: int, from 1, for the error.
+        errors: `"strict"` or `"replace"`.
+    Raises:
+        DataError: if it is not UTF-8, or has a NUL.
+    """
+    try:
+        text = data.decode(errors=errors)
+    except UnicodeDecodeError as error:
+        found = f"invalid UTF-8: 0x{data[error.start]:02X} at byte {error.start + 1} of the text. {REMEDY}."
+        raise DataError(found, path, row) from error
+    return _without_nul(text, errors, lambda: (path, row)) if "\0" in text else text
+
+
+def _without_nul(text, errors, place):
+    if errors == "replace":
+        return text.replace("\0", "\ufffd")
+    raise DataError(f"NUL character in the text. {REMEDY}.", *place())
 
 
 def _decoded(piece, errors):

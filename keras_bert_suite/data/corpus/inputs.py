@@ -40,12 +40,13 @@ class Input(NamedTuple):
     compression: str
 
 
-def find_inputs(paths):
+def find_inputs(paths, outside=None):
     """Find the files that are meant.
 
     Args:
         paths: sequence of str or path: files, directories (all files below, but
             those whose name begins with a dot), or patterns such as `"data/*.txt"`.
+        outside: optional str or path: a directory whose files are not meant, though it lies in one that is named.
     Returns:
         list of `Input`: in the order given, the files of a directory or a
         pattern sorted by name, none of them twice.
@@ -63,6 +64,9 @@ def find_inputs(paths):
     found = {}
     for path in map(os.fspath, paths):
         files = _files(path)
+        if outside is not None and files != [path]:
+            place = os.path.join(os.path.realpath(outside), "")
+            files = [file for file in files if not os.path.realpath(file).startswith(place)]
         if not files:
             raise DataError("no text files were found there. Name files, a directory or a pattern.", path)
         for file in files:

@@ -69,7 +69,7 @@ def group_inputs(inputs, part_bytes=PART_BYTES):
     return groups
 
 
-def read_parts(group, number, documents, column="text", other=None, part_bytes=PART_BYTES, read=None):
+def read_parts(group, number, documents, column="text", other=None, part_bytes=PART_BYTES, read=None, errors="strict"):
     """Cut a group of files into parts.
 
     Args:
@@ -80,6 +80,7 @@ def read_parts(group, number, documents, column="text", other=None, part_bytes=P
         other: optional `Input`. The file that lends text to parts which are one document.
         part_bytes: int. Text of a part at most; only a longer JSON object exceeds it.
         read: optional function, called with each `Input` and its SHA-256 when it was read.
+        errors: `"strict"` or `"replace"`: what becomes of bytes that are not UTF-8.
     Yields:
         `Part`.
     Raises:
@@ -89,11 +90,11 @@ def read_parts(group, number, documents, column="text", other=None, part_bytes=P
 
     def part():
         lonely = other is not None and {piece.documents for piece in pieces} == {"file"} and len(pieces) == 1
-        others = next(read_pieces(other, documents, column, OTHER_BYTES), None) if lonely else None
+        others = next(read_pieces(other, documents, column, OTHER_BYTES, errors=errors), None) if lonely else None
         return Part(number, count, pieces, [] if others is None else [others])
 
     for source in group:
-        for piece in read_pieces(source, documents, column, part_bytes, read):
+        for piece in read_pieces(source, documents, column, part_bytes, read, errors):
             if pieces and piece.size > room:
                 yield part()
                 pieces, room, count = [], part_bytes, count + 1

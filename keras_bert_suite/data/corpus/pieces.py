@@ -8,7 +8,7 @@ import hashlib
 import re
 from typing import NamedTuple
 
-from keras_bert_suite.data.corpus.decoding import json_texts
+from keras_bert_suite.data.corpus.decoding import json_texts, row_text
 from keras_bert_suite.data.corpus.inputs import BLOCK_BYTES, open_input, unreadable
 from keras_bert_suite.errors import DataError, require
 
@@ -47,7 +47,7 @@ class Piece(NamedTuple):
         return len(self.text) if isinstance(self.text, bytes) else sum(map(len, self.text))
 
 
-def read_pieces(source, documents, column, size, read=None):
+def read_pieces(source, documents, column, size, read=None, errors="strict"):
     """Cut a file into pieces.
 
     Args:
@@ -56,18 +56,19 @@ def read_pieces(source, documents, column, size, read=None):
         column: str. Where JSON Lines and Parquet have the text.
         size: int. Bytes of a piece at most; only a longer JSON object comes whole.
         read: optional function, called with `source` and its SHA-256 when all was read.
+        errors: `"strict"` or `"replace"`, for a text that is decoded here.
     Yields:
         `Piece`.
     Raises:
         DataError: if the file cannot be read.
     """
     if source.format == "parquet":
-        yield from _parquet_pieces(source, column, size)
+        yield from _parquet_pieces(source, column, size, errors)
     with open_input(source) as (stream, hashed):
         if source.format == "json":
             for piece in _cut(stream, source.path, "json", _after_objects, size, hashed):
                 whole = len(piece.text) <= size
-                yield from [piece] if whole else _long_object(piece, column, size)
+                yield from [piece] if whole else _long_object(piece, column, size, errors)
         elif source.format == "text":
             find_end = {"block": _after_block, "line": _after_line, "file": _after_paragraph}[documents]
             yield from _cut(stream, source.path, documents, find_end, size, hashed)
@@ -135,9 +136,9 @@ def _after_sentence(text, size):
     return size
 
 
-def _long_object(piece, column, size):
+def _long_object(piece, column, size, errors):
     """The text of one very long JSON object, or of some that stand beside it, as pieces of one document each."""
-    for text in json_texts(piece, column):
+    for text in json_texts(piece, column, errors):
         yield from _long_document(piece._replace(documents="file", text=text.encode()), size)
         piece = piece._replace(bytes_read=0)
 
@@ -151,7 +152,7 @@ def _long_document(piece, size):
         text, piece = text[end:], piece._replace(bytes_read=0)
 
 
-def _parquet_pieces(source, column, size):
+def _parquet_pieces(source, column, size, errors):
     parquet = require("pyarrow.parquet", "Reading Parquet files")
     arrow = require("pyarrow", "Reading Parquet files")
     texts, room, row = [], size, 0
@@ -162,15 +163,19 @@ def _parquet_pieces(source, column, size):
                 raise DataError(f"no column called {column!r}. Columns found: {', '.join(names)}.", source.path)
             row_bytes = source.size / max(1, file.metadata.num_rows)
             for batch in file.iter_batches(batch_size=_batch_rows(file.metadata), columns=[column]):
-                for text in batch.column(0).to_pylist():
-                    if not isinstance(text, str | None):
-                        kind = type(text).__name__
-                        raise DataError(f"{column} must be a string. Received: {kind}.", source.path, row + 1)
-                    data = (text or "").encode()
+                values = batch.column(0)
+                if isinstance(values, arrow.DictionaryArray):
+                    values = values.dictionary_decode()
+                if "string" not in str(values.type) and values.null_count < len(values):
+                    first = row + 1 + values.is_valid().index(arrow.scalar(True)).as_py()
+                    raise DataError(f"{column} must be a string. Received: {values.type}.", source.path, first)
+                for data in values.cast(arrow.large_binary()).to_pylist():  # not to str, so that we say what is wrong
+                    data = data or b""
                     if texts and len(data) > room:
                         yield _rows(source.path, row, texts, row_bytes)
                         texts, room = [], size
                     if len(data) > size:
+                        data = row_text(data, source.path, row + 1, errors).encode()
                         long = Piece(source.path, row, "file", data, int(row_bytes), hashlib.sha256(data).hexdigest())
                         yield from _long_document(long, size)
                     else:

@@ -1,6 +1,7 @@
 """What rows a corpus gets, and from what."""
 
 import dataclasses
+import re
 
 from keras_bert_suite.data.corpus.decoding import ERRORS
 from keras_bert_suite.data.corpus.manifest import PAIR_KINDS
@@ -33,7 +34,8 @@ class CorpusSettings:
         lines: what a line is: `"wrapped"`, a part of a paragraph that a blank
             line ends; `"paragraphs"`; or `"sentences"`.
         column: str. Where JSON Lines and Parquet, which have one document a row, have its text.
-        language: str, ISO 639 code. Whose rules part sentences.
+        language: str, ISO 639 code. Whose rules part sentences; those of
+            English where sentencex knows none for it.
         errors: `"strict"` to refuse what is not UTF-8, or `"replace"`.
         whole_words: bool. Whether shards tell which tokens begin a word, for
             masking; needed where the ids do not: in Chinese, and in byte-level
@@ -67,6 +69,11 @@ class CorpusSettings:
         check_choice(subject, "errors", self.errors, ERRORS)
         check_choice(subject, "file_format", self.file_format, FILE_FORMATS)
         check_positive_int(subject, max_length=self.max_length, copies=self.copies)
+        if not re.fullmatch(r"[a-z]{2,3}([-_][A-Za-z0-9]+)*", self.language):
+            raise ValueError(
+                f"{subject}: language must be an ISO 639 code, such as 'en' or 'zh'. Received: "
+                f"language={self.language!r}."
+            )
         if self.short_rate is None:
             object.__setattr__(self, "short_rate", 0.1 if self.pairs else 0.0)
         check_rate(subject, short_rate=self.short_rate)

@@ -73,10 +73,16 @@ def write_shard(path, shard):
 
 def file_record(path, shard, data):
     """Return the record of a shard that was written as the bytes `data`, for the manifest."""
-    return {
+    record = {
         "file": Path(path).name,
         "rows": len(shard),
         "tokens": len(shard.token_ids),
         "bytes": len(data),
         "sha256": hashlib.sha256(data).hexdigest(),
     }
+    if shard.masked_positions is not None:
+        counts = np.diff(np.searchsorted(shard.masked_positions, shard.offsets))
+        share = (counts / np.diff(shard.offsets)).max(initial=0)
+        # In all, and at most of a row, also as a share of its tokens: what the rows of a batch have to hold.
+        record |= {"masked": int(counts.sum()), "most_masked": int(counts.max(initial=0)), "masked_share": float(share)}
+    return record

@@ -38,7 +38,7 @@ class CorpusTexts:
 
     def __iter__(self):
         for source in self.inputs:
-            for piece in read_pieces(source, "line", self._column, PIECE_BYTES):
+            for piece in read_pieces(source, "line", self._column, PIECE_BYTES, errors=self._errors):
                 yield from documents_of(piece, self._column, self._errors)
                 if self._progress is not None:
                     self._progress(piece.bytes_read)

@@ -15,6 +15,7 @@ import pytest
 
 from keras_bert_suite.data.corpus import Corpus, build_corpus
 from keras_bert_suite.errors import DataError
+from keras_bert_suite.files import only_process
 from tests.support.shared import shared_path
 from tests.support.tiny import WORDS, tiny_tokenizer
 
@@ -345,6 +346,41 @@ def test_an_edited_manifest_is_refused(built, tmp_path, edit):
     path.write_text(json.dumps(json.loads(path.read_text()) | edit))
     with pytest.raises(DataError, match="edited or damaged"):
         Corpus(tmp_path / "out")
+
+
+def test_a_damaged_list_of_files_is_refused(text, built, tmp_path):
+    shutil.copytree(built, tmp_path / "out")
+    listing = tmp_path / "out" / "inputs.jsonl"
+    for damaged in ("", "{", '{"path": "a.txt"}', "1\n", listing.read_text() * 2):
+        listing.write_text(damaged)
+        with pytest.raises(DataError, match=r"inputs\.jsonl: the list of what the corpus was made of must name its 1"):
+            build(text, tmp_path / "out")
+    listing.unlink()
+    with pytest.raises(DataError, match="Choose another output, or overwrite"):
+        build(text, tmp_path / "out")
+    build(text, tmp_path / "out", overwrite=True)
+    assert contents(tmp_path / "out") == contents(built)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no locks of this kind")
+def test_two_processes_do_not_write_to_one_corpus(text, built, tmp_path):
+    with only_process(tmp_path / "out"), pytest.raises(BlockingIOError, match="another process is writing to"):
+        build(text, tmp_path / "out")
+    build(text, tmp_path / "out")
+    assert contents(tmp_path / "out") == contents(built)
+
+
+def test_a_corpus_may_lie_beside_the_text_it_is_made_of(text, built, tmp_path):
+    shutil.copy(text, tmp_path)
+    for _ in range(2):
+        build(tmp_path, tmp_path / "corpus")
+    for pattern in (f"{tmp_path}/**", f"{tmp_path}/*"):
+        build(pattern, tmp_path / "corpus", overwrite=True)
+    assert {name: data for name, data in contents(tmp_path / "corpus").items() if name != "inputs.jsonl"} == {
+        name: data for name, data in contents(built).items() if name != "inputs.jsonl"
+    }
+    with pytest.raises(ValueError, match="must not lie in the output directory"):
+        build(tmp_path / "corpus" / "inputs.jsonl", tmp_path / "corpus")
 
 
 def test_no_part_of_a_text_that_was_replaced_stays(tmp_path, monkeypatch):

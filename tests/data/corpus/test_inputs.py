@@ -139,6 +139,37 @@ def test_rows_larger_than_a_part_are_cut(tmp_path):
         assert "".join(documents_in(parts)) == "".join(texts)
 
 
+@pytest.mark.parametrize("filler", ["", "word " * 1000], ids=["short", "long"])
+def test_bytes_that_are_no_text_are_refused_or_replaced_in_rows_of_any_length(tmp_path, filler):
+    arrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    rows = [b"fine", filler.encode() + b"\xff bad", filler.encode() + b"a\0b"]
+    binary = arrow.array(rows, arrow.binary())
+    texts = arrow.Array.from_buffers(arrow.string(), len(rows), binary.buffers())
+    parquet.write_table(arrow.table({"text": texts}), tmp_path / "b.parquet")
+    parquet.write_table(arrow.table({"text": texts.slice(2)}), tmp_path / "c.parquet")
+    (tmp_path / "b.jsonl").write_bytes(b"\n".join(b'{"text": "%s"}' % row.replace(b"\0", b"\\u0000") for row in rows))
+    (tmp_path / "c.jsonl").write_bytes(b'{"text": "%sa\\u0000b"}' % filler.encode())
+    for kind in ("parquet", "jsonl"):
+        with pytest.raises(DataError, match=rf"b\.{kind}:2: invalid UTF-8: 0xFF at byte"):
+            documents_in(parts_of(tmp_path / f"b.{kind}"))
+        with pytest.raises(DataError, match=rf"c\.{kind}:1: NUL character"):
+            documents_in(parts_of(tmp_path / f"c.{kind}"))
+        found = documents_in(parts_of(tmp_path / f"b.{kind}", errors="replace"), errors="replace")
+        assert "".join(found) == f"fine{filler}\ufffd bad{filler}a\ufffdb"
+
+
+def test_a_column_must_hold_text(tmp_path):
+    arrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    parquet.write_table(arrow.table({"text": [None, 3]}), tmp_path / "a.parquet")
+    with pytest.raises(DataError, match=r"a\.parquet:2: text must be a string. Received: int64"):
+        parts_of(tmp_path / "a.parquet")
+    column = arrow.array(["one", None, "two"]).dictionary_encode()
+    parquet.write_table(arrow.table({"text": column}), tmp_path / "b.parquet")
+    assert documents_in(parts_of(tmp_path / "b.parquet")) == ["one", "two"]
+
+
 def test_a_json_object_without_end_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr("keras_bert_suite.data.corpus.pieces.MAX_JSON_BYTES", 1 << 20)
     path = write(tmp_path / "a.jsonl", '{"text": "' + "x" * (4 << 20) + '"}')
