@@ -4,6 +4,7 @@ import numpy as np
 
 __all__ = ["difference", "measure_ids", "measure_text"]
 
+#: Texts that are sent at a time.
 BATCH_SIZE = 8
 
 
@@ -14,24 +15,24 @@ def measure_ids(task, artifact, arrays, expected):
         task: the task that it came from.
         artifact: an open `runner.ArtifactProcess`.
         arrays: dict of int32 arrays `(N, ..., T)`, as `encode_rows` returns them.
-        expected: dict of arrays, as `reference_outputs` returns them.
+        expected: iterable of `(rows, outputs)`, as `ReferenceOutputs` is one.
     Returns:
         dict: the measured part of a row of `Report`, and `finite`.
     """
     lengths = _lengths(arrays)
     order = np.argsort(lengths, kind="stable")
-    found = {name: np.zeros_like(output) for name, output in expected.items()}
-    for start in range(0, len(order), BATCH_SIZE):
-        rows = order[start : start + BATCH_SIZE]
-        outputs = artifact.run_ids(_batch(arrays, rows, lengths))
-        found = {name: target for name, target in found.items() if name in outputs}  # OpenVINO has no `tags`
-        for name, target in found.items():
-            target[rows, *(slice(size) for size in outputs[name].shape[1:])] = outputs[name]
+
+    def compared():
+        for rows, outputs in expected:
+            batch = _batch(arrays, rows, lengths)
+            found = artifact.run_ids(batch)
+            yield found, {name: output for name, output in outputs.items() if name in found}, batch  # OpenVINO: no tags
+
     typical = order[len(order) // 2]
     thirty_two = np.full(32, typical)
     return {
         "input": "ids",
-        **difference(task, found, {name: expected[name] for name in found}, arrays),
+        **difference(task, compared()),
         "latency_ms": artifact.time("ids", _batch(arrays, [typical], lengths)) * 1e3,
         "batch_latency_ms": artifact.time("ids", _batch(arrays, thirty_two, lengths)) * 1e3,
         "tokens": int(lengths[typical]),
@@ -59,8 +60,7 @@ def measure_text(task, artifact, rows, max_length):
         scores += found[1]
     right, expected = _keras_answers(task, rows)
     agreement = [one == other for one, other in zip(answers, right, strict=True)]
-    pairs = [pair for pair in zip(scores, expected, strict=True) if np.shape(pair[0]) == np.shape(pair[1])]
-    gaps = np.concatenate([np.zeros(0), *(np.abs(np.subtract(*pair)).ravel() for pair in pairs)])
+    gaps = np.concatenate([np.zeros(0), *(_gaps(*pair) for pair in zip(scores, expected, strict=True))])
     finite = bool(np.isfinite(gaps).all())
     middle = sorted(range(count), key=lambda row: len(str(rows[row])))[count // 2]
     typical = {name: [column[middle]] for name, column in columns.items()}
@@ -76,32 +76,46 @@ def measure_text(task, artifact, rows, max_length):
     }
 
 
-def difference(task, found, expected, arrays):
+def _gaps(ours, theirs):
+    """The differences of two answers' numbers; all that there are where one has more of them."""
+    if np.shape(ours) == np.shape(theirs):
+        return np.abs(np.subtract(ours, theirs)).ravel()
+    return np.abs(np.concatenate([np.ravel(ours), np.ravel(theirs)]))
+
+
+def difference(task, batches):
     """Compare outputs, logits as the probabilities that they mean.
 
     Args:
         task: the task.
-        found, expected: dicts of arrays `(N, ...)`.
-        arrays: dict of int32 arrays, what went in.
+        batches: iterable of `(found, expected, arrays)`: two dicts of arrays
+            `(B, ...)`, and one of the int32 arrays that went in.
     Returns:
         dict: `finite`; `max_difference` and `mean_difference`, floats, or `None`
         where numbers are not finite; and `label_agreement`, the share of rows or
         tokens with one answer, `None` where there are no answers to agree on.
     """
-    mask = arrays["padding_mask"] > 0
-    compared = {
-        name: [_probabilities(task, name, values, mask) for values in (found[name], output)]
-        for name, output in expected.items()
-        if output.dtype.kind == "f"
-    }
-    gaps = {name: np.abs(ours - theirs) for name, (ours, theirs) in compared.items()}
-    gaps = np.concatenate([np.ravel(gap[mask] if _by_token(gap, mask) else gap) for gap in gaps.values()])
-    finite = bool(np.isfinite(gaps).all())
+    largest, sums, counts, agreement = [], [], [], _Agreement(task)
+    for found, expected, arrays in batches:
+        mask = arrays["padding_mask"] > 0
+        compared = {
+            name: [_probabilities(task, name, values, mask) for values in (found[name], output)]
+            for name, output in expected.items()
+            if output.dtype.kind == "f"
+        }
+        for ours, theirs in compared.values():
+            gap = np.abs(ours - theirs)
+            gap = gap[mask] if _by_token(gap, mask) else gap
+            largest.append(gap.max(initial=0))
+            sums.append(gap.sum())
+            counts.append(gap.size)
+        agreement.add(found, expected, compared, arrays)
+    finite = bool(np.isfinite(sums).all())
     return {
         "finite": finite,
-        "max_difference": float(gaps.max(initial=0)) if finite else None,
-        "mean_difference": float(gaps.mean()) if finite else None,
-        "label_agreement": _agreement(task, found, expected, compared, arrays),
+        "max_difference": float(max(largest, default=0)) if finite else None,
+        "mean_difference": float(sum(sums) / max(1, sum(counts))) if finite else None,
+        "label_agreement": agreement.share(),
     }
 
 
@@ -121,24 +135,36 @@ def _by_token(output, mask):
     return output.shape[: mask.ndim] == mask.shape
 
 
-def _agreement(task, found, expected, compared, arrays):
-    if task.task == "sentence-embedding":
-        nearest = [_nearest(outputs["embedding"]) for outputs in (found, expected)]
-        return float((nearest[0] == nearest[1]).mean()) if len(nearest[0]) > 2 else None
-    if getattr(task, "problem_type", None) == "regression":
-        return None
-    if "tags" in expected:
-        words = arrays["word_mask"] > 0
-        return float((found["tags"] == expected["tags"])[words].mean()) if words.any() else 1.0
-    mask = arrays["padding_mask"] > 0
-    same = []
-    for ours, theirs in compared.values():
-        if getattr(task, "problem_type", None) == "multi_label_classification":
-            equal = ((ours >= task.thresholds) == (theirs >= task.thresholds)).all(axis=-1)
-        else:
-            equal = ours.argmax(axis=-1) == theirs.argmax(axis=-1)
-        same.append(equal[mask] if equal.shape == mask.shape else equal)
-    return float(np.logical_and.reduce(same).mean())
+class _Agreement:
+    """Whether answers are the same, of one batch after the other."""
+
+    def __init__(self, task):
+        self.task, self.same, self.vectors = task, [], []
+
+    def add(self, found, expected, compared, arrays):
+        if self.task.task == "sentence-embedding":
+            self.vectors.append([found["embedding"], expected["embedding"]])
+        elif "tags" in expected:
+            self.same.append((found["tags"] == expected["tags"])[arrays["word_mask"] > 0])
+        elif getattr(self.task, "problem_type", None) != "regression":
+            mask = arrays["padding_mask"] > 0
+            outputs = [self._equal(*pair) for pair in compared.values()]
+            self.same.append(np.logical_and.reduce([one[mask] if one.shape == mask.shape else one for one in outputs]))
+
+    def _equal(self, ours, theirs):
+        if getattr(self.task, "problem_type", None) == "multi_label_classification":
+            return ((ours >= self.task.thresholds) == (theirs >= self.task.thresholds)).all(axis=-1)
+        return ours.argmax(axis=-1) == theirs.argmax(axis=-1)
+
+    def share(self):
+        """Return a float, or `None` where there are no answers to agree on."""
+        if self.vectors:
+            nearest = [_nearest(np.concatenate(vectors)) for vectors in zip(*self.vectors, strict=True)]
+            return float((nearest[0] == nearest[1]).mean()) if len(nearest[0]) > 2 else None
+        if not self.same:
+            return None
+        same = np.concatenate(self.same)
+        return float(same.mean()) if len(same) else 1.0
 
 
 def _nearest(vectors):

@@ -1,6 +1,7 @@
 """The truth that artifacts are held against: the Keras model's own outputs, in full float32."""
 
 import contextlib
+import math
 import tempfile
 from pathlib import Path
 
@@ -9,42 +10,71 @@ import numpy as np
 
 from keras_bert_suite.export.served_model import build_served_model
 
-__all__ = ["float32_task", "full_precision", "reference_outputs"]
+__all__ = ["ReferenceOutputs", "float32_task", "full_precision"]
 
 BATCH_SIZE = 8
 #: Batches are padded to multiples of so many tokens, so that few programs are compiled.
 STEP = 32
+#: Outputs of so many numbers a token, of a whole vocabulary, are computed in batches of at most so many numbers.
+LARGE, BATCH_NUMBERS = 4096, 1 << 24
 
 
-def reference_outputs(task, arrays):
-    """Run the model that artifacts hold, on this backend.
+class ReferenceOutputs:
+    """What the model that artifacts hold makes of some rows on this backend, batch by batch, short rows first.
+
+    Goes through `(rows, outputs)`: int `(B,)`, and a dict of NumPy arrays as
+    `build_served_model` names them, as long as the longest of these rows. They
+    are kept, but for a masked language model's, which are computed each time.
 
     Args:
         task: the task, in float32.
         arrays: dict of int32 arrays `(N, ..., T)`.
-    Returns:
-        dict of NumPy arrays `(N, ...)`, as `build_served_model` names them.
     """
-    served = build_served_model(task)
-    mask = arrays["padding_mask"]
-    count, length = len(mask), mask.shape[-1]
-    lengths = mask.reshape(count, -1, length).sum(axis=-1).max(axis=-1)
-    order = np.argsort(lengths, kind="stable")
-    answers = {}
-    with full_precision():
-        for start in range(0, count, BATCH_SIZE):
-            rows = order[start : start + BATCH_SIZE]
-            cut = min(-(-int(lengths[rows].max()) // STEP) * STEP, length)
-            filled = np.resize(rows, BATCH_SIZE)
-            outputs = served.model.predict_on_batch({name: array[filled][..., :cut] for name, array in arrays.items()})
-            for name, output in outputs.items():
-                output = np.asarray(keras.ops.convert_to_numpy(output))[: len(rows)]
-                if name not in answers:
-                    sizes = zip(served.outputs[name], (count, *output.shape[1:]), strict=True)
-                    shape = [length if dimension == "length" else size for dimension, size in sizes]
-                    answers[name] = np.zeros(shape, output.dtype)
-                answers[name][rows, *(slice(size) for size in output.shape[1:])] = output
-    return answers
+
+    def __init__(self, task, arrays):
+        self._served, self._arrays = build_served_model(task), arrays
+        mask = arrays["padding_mask"]
+        self._lengths = mask.reshape(len(mask), -1, mask.shape[-1]).sum(axis=-1).max(axis=-1)
+        numbers = [[size for size in dims if isinstance(size, int)] for dims in self._served.outputs.values()]
+        self._numbers = sum(map(math.prod, numbers))  # of a token, or a row
+        self._kept = None
+
+    def __iter__(self):
+        if self._numbers >= LARGE:
+            return self._computed()
+        if self._kept is None:
+            self._kept = list(self._computed())
+        return iter(self._kept)
+
+    def _computed(self):
+        order, start = np.argsort(self._lengths, kind="stable"), 0
+        while start < len(order):
+            size = BATCH_SIZE
+            while size > 1 and size * self._padded(order[start : start + size]) * self._numbers > BATCH_NUMBERS:
+                size //= 2
+            rows = order[start : start + size]
+            yield rows, self._outputs(rows, size)
+            start += size
+
+    def _padded(self, rows):
+        longest = int(self._lengths[rows].max())
+        return min(-(-longest // STEP) * STEP, self._arrays["padding_mask"].shape[-1])
+
+    def _outputs(self, rows, size):
+        length, padded = int(self._lengths[rows].max()), self._padded(rows)
+        filled = np.resize(rows, size)
+        inputs = {name: array[filled][..., :padded] for name, array in self._arrays.items()}
+        with full_precision():
+            outputs = self._served.model.predict_on_batch(inputs)
+        return {
+            name: _cut(keras.ops.convert_to_numpy(output)[: len(rows)], self._served.outputs[name], length)
+            for name, output in outputs.items()
+        }
+
+
+def _cut(output, dimensions, length):
+    """An output without the places that are padding in all rows."""
+    return np.asarray(output)[tuple(slice(length) if name == "length" else slice(None) for name in dimensions)]
 
 
 @contextlib.contextmanager

@@ -9,6 +9,8 @@ __all__ = ["examples_signature", "prompt_of", "string_signature", "with_labels"]
 
 #: Answers to each gap of a text.
 TOP_K = 5
+#: Tags as in SemEval-2010 task 8, and the markers of entities that the model reads in their place.
+MARKED = (("(?i)<e([12])>", r"[E\1] "), ("(?i)</e([12])>", r" [/E\1]"))
 
 
 def with_labels(task, compute):
@@ -113,6 +115,9 @@ def _classify(task, compute, tokenizer, prompt):
 
     def classify(text, text_b=None):
         text = tf.strings.join([prompt, text]) if prompt else text
+        if task.task == "relation-classification":
+            for tag, marker in MARKED:
+                text = tf.strings.regex_replace(text, tag, marker)
         return compute(tokenizer.encode_pairs(text, text_b) if pair else tokenizer.encode_texts(text))
 
     if pair:

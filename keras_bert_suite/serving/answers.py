@@ -12,7 +12,8 @@ def answers_from(outputs):
     Returns:
         list. Of a model that chooses a label: dicts with `label` and `score`; of
         several labels: `labels`, the likeliest first; of a number: `score`; of
-        questions: `answer`, `start`, `end` and `score`; of tagging: `spans`.
+        questions: `answer`, `start`, `end` and `score`; of choices: `choice`,
+        `index` and `score`; of tagging: `spans`; of gaps: `gaps`.
         Otherwise all outputs of the row by name, or the value of the only one.
     Example:
     >>> answers_from({"label": ["pos"], "score": [0.9], "probabilities": [[0.1, 0.9]]})
@@ -48,12 +49,24 @@ def _spans(row):
     return {"spans": [dict(zip(SPAN, values, strict=True)) for values in zip(*columns, strict=True)]}
 
 
+def _choice(row):
+    return {name: row[name] for name in ("choice", "index", "score")}
+
+
+def _gaps(row):
+    gaps = zip(row["token"], row["score"], strict=True)
+    found = [[{"token": token, "score": score} for token, score in zip(*gap, strict=True)] for gap in gaps]
+    return {"gaps": found[: row["num_gaps"]]}
+
+
 SPAN = ("start", "end", "label", "text", "score")
 
 #: The outputs by which a task is known, and what is made of a row of them; the first that fits.
 ANSWERS = (
     ({"num_spans", "start", "end", "label", "span", "score"}, _spans),
     ({"answer", "start", "end", "score"}, _answer),
+    ({"choice", "index", "score"}, _choice),
+    ({"num_gaps", "token", "score"}, _gaps),
     ({"predicted", "labels", "probabilities"}, _several_labels),
     ({"label", "score"}, _one_label),
 )

@@ -4,9 +4,9 @@ import urllib.parse
 from pathlib import Path
 
 from keras_bert_suite.data.chunks import chunked
-from keras_bert_suite.data.readers import read_texts
 from keras_bert_suite.files import write_json_lines
 from keras_bert_suite.serving.answers import answers_from
+from keras_bert_suite.serving.rows import file_rows, given_rows
 from keras_bert_suite.serving.transport import ServerError, Transport
 
 __all__ = ["Client", "ServerError"]
@@ -71,15 +71,17 @@ class Client:
             columns: optional dict, as in `data.read_examples`.
             progress: not used; it makes the method a task's.
         """
-        for _, _, answer in self._stream(_rows_of(x, pairs, columns)):
+        for _, answer in self._stream(self._rows(x, pairs, columns)):
             yield answer
 
     def predict_file(self, path, output, *, columns=None, progress=False):
         """Answer the texts of a file into a JSON Lines file, which appears when it is complete.
 
         Args:
-            path: str or path, as in `data.read_texts`.
-            output: str or path. Each line has `text`, `text_b` for pairs, and the answer.
+            path: str or path of a file that the served task reads: of texts, of
+                questions as SQuAD has them, of choices, or of words in columns.
+            output: str or path. Each line has `text`, `text_b` for pairs, or what
+                the task writes, and the answer.
             columns: optional dict, as in `data.read_examples`.
             progress: not used; it makes the method a task's.
         Returns:
@@ -87,10 +89,7 @@ class Client:
         """
         return write_json_lines(
             output,
-            (
-                {"text": text} | ({} if pair is None else {"text_b": pair}) | _as_dict(answer)
-                for text, pair, answer in self._stream(_rows_of(Path(path), None, columns))
-            ),
+            (row.answered(answer) for row, answer in self._stream(self._rows(Path(path), None, columns))),
         )
 
     def run(self, inputs):
@@ -116,14 +115,20 @@ class Client:
         """Return the signatures of the model: dict from name to inputs and outputs."""
         return self._transport.ask("GET", f"{self._model()}/metadata")["metadata"]["signature_def"]["signature_def"]
 
+    def _rows(self, x, pairs, columns):
+        return file_rows(x, columns, self._signature()) if isinstance(x, Path) else given_rows(x, pairs)
+
     def _stream(self, rows):
-        for texts, pairs in _chunks(rows):
-            answers = answers_from(self.run(self._inputs(texts, pairs)))
-            if len(answers) != len(texts):
-                raise ServerError(f"{self.url}: {len(answers)} answers came for {len(texts)} texts")
-            for text, pair, answer in zip(texts, pairs or [None] * len(texts), answers, strict=True):
-                tagged = isinstance(answer, dict) and "spans" in answer
-                yield text, pair, {"text": text, **answer} if tagged else answer
+        for chunk in _chunks(rows):
+            answers = answers_from(self.run(self._inputs([row.text for row in chunk], _pairs(chunk))))
+            if len(answers) != len(chunk):
+                raise ServerError(f"{self.url}: {len(answers)} answers came for {len(chunk)} texts")
+            for row, answer in zip(chunk, answers, strict=True):
+                if isinstance(answer, dict) and ("spans" in answer or "gaps" in answer):
+                    answer = {"text": row.text, **answer}
+                elif row.choices is not None and answer["index"] >= 0:
+                    answer = answer | {"choice": row.choices[answer["index"]]}
+                yield row, answer
 
     def _inputs(self, texts, pairs):
         """Name the texts as the signature does."""
@@ -162,31 +167,17 @@ class Client:
         return self._path
 
 
-def _rows_of(x, pairs, columns):
-    """Return an iterator over `(text, pair)` of a list or a file."""
-    if isinstance(x, Path):
-        return ((example.text, example.text_b) for example in read_texts(x, columns=columns))
-    if isinstance(x, str):
-        raise TypeError(f"Client.predict: texts must be a list of str. Received: {x!r}. Pass [text].")
-    texts = list(x)
-    pairs = [None] * len(texts) if pairs is None else list(pairs)
-    if len(pairs) != len(texts):
-        raise ValueError(
-            f"Client.predict: there must be one pair per text. Received: {len(texts)} texts, {len(pairs)} pairs."
-        )
-    return zip(texts, pairs, strict=True)
-
-
 def _chunks(rows):
-    """Yield `(texts, pairs)` of a bearable size; pairs are `None` where there are none."""
-    for chunk in chunked(rows, lambda row: len(row[0]) + sum(map(len, row[1] or "")), CHARACTERS, ROWS):
-        texts, pairs = map(list, zip(*chunk, strict=True))
-        yield texts, _all_or_none(pairs)
+    """Yield lists of rows of a bearable size."""
+    return chunked(rows, lambda row: len(row.text) + sum(map(len, row.pair or "")), CHARACTERS, ROWS)
 
 
-def _all_or_none(pairs):
-    return None if all(pair is None for pair in pairs) else ["" if pair is None else pair for pair in pairs]
-
-
-def _as_dict(answer):
-    return answer if isinstance(answer, dict) else {"answer": answer}
+def _pairs(rows):
+    """Return the pairs of rows, or `None` where there are none; choices are as many in each, "" for none."""
+    pairs = [row.pair for row in rows]
+    if all(pair is None for pair in pairs):
+        return None
+    if any(isinstance(pair, (list, tuple)) for pair in pairs):
+        most = max(len(pair or ()) for pair in pairs)
+        return [[*(pair or ()), *[""] * (most - len(pair or ()))] for pair in pairs]
+    return ["" if pair is None else pair for pair in pairs]

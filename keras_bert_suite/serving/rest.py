@@ -18,6 +18,9 @@ MODEL = r"/v1/models/([^/:]+)(?:/versions/(\d+)|/labels/([^/:]+))?"
 INFERENCE = re.compile(MODEL + r":(classify|regress|predict)", re.IGNORECASE | re.ASCII)
 ABOUT = re.compile(MODEL + r"(/metadata)?", re.IGNORECASE | re.ASCII)
 
+#: What a body may be compressed with.
+ENCODINGS = ("gzip", "deflate", "identity")
+
 #: Values from which reading or writing JSON is moved off the event loop.
 LARGE_BYTES = 64 << 10
 LARGE_VALUES = 10_000
@@ -28,7 +31,8 @@ def build_app(service):
     web = require("aiohttp.web", "kbs serve")
     api = _Api(service, web)
     # What a handler reads is bounded by `Limits`, with a message of its own.
-    app = web.Application(client_max_size=0)
+    refuse = web.middleware(lambda request, handler: api.refuse(request, handler))
+    app = web.Application(client_max_size=0, middlewares=[refuse])
     app.router.add_get("/healthz", api.health)
     app.router.add_get("/metrics", api.metrics)
     app.router.add_get("/monitoring/prometheus/metrics", api.metrics)
@@ -40,6 +44,18 @@ class _Api:
     def __init__(self, service, web):
         self.service = service
         self.web = web
+
+    async def refuse(self, request, handler):
+        """Give what aiohttp refuses by itself, such as an unknown path, the body that all errors have."""
+        try:
+            return await handler(request)
+        except self.web.HTTPException as error:
+            response = self._json(
+                {"error": f"{error.reason}: {request.method} {request.rel_url.raw_path}"}, error.status
+            )
+            if "Allow" in error.headers:
+                response.headers["Allow"] = error.headers["Allow"]
+            return response
 
     async def health(self, request):
         """200 while every model answers; 503 otherwise, and while the server stops."""
@@ -108,6 +124,10 @@ class _Api:
         )
         if (request.content_length or 0) > most:
             raise too_large
+        if (encoding := request.headers.get("Content-Encoding", "identity").lower()) not in ENCODINGS:
+            raise StatusError(
+                "INVALID_ARGUMENT", f"Content-Encoding must be {' or '.join(ENCODINGS)}. Received: {encoding}", http=415
+            )
         try:
             async with asyncio.timeout(limits.read_seconds):
                 async for chunk in request.content.iter_any():

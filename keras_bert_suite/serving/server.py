@@ -160,6 +160,7 @@ class Server:
 
     async def _start_rest(self, sockets):
         web = require("aiohttp.web", "kbs serve")
+        logging.getLogger("aiohttp.server").addFilter(_in_one_line)
         seconds = self.service.limits.read_seconds
         self._runner = web.AppRunner(
             build_app(self.service),
@@ -172,6 +173,15 @@ class Server:
         await self._runner.setup()
         for found in sockets:
             await web.SockSite(self._runner, found, backlog=BACKLOG).start()
+
+
+def _in_one_line(record):
+    """Log what a client sent that is no HTTP in one line: the fault is none of ours."""
+    error = record.exc_info[1] if record.exc_info else None
+    web, faults = (require(f"aiohttp.{name}", "kbs serve") for name in ("web", "http_exceptions"))
+    if isinstance(error, (web.RequestPayloadError, faults.HttpProcessingError)):
+        record.msg, record.args, record.exc_info = f"{record.getMessage()}: {' '.join(str(error).split())}", (), None
+    return True
 
 
 def _load(name, version, path):

@@ -139,6 +139,11 @@ def test_a_saved_model_answers_strings_as_its_task(kind, written):
     measured = measure_text(task, Artifact, hard_rows(task), 48)
     assert measured["max_difference"] <= 1e-5
     assert measured["label_agreement"] in (None, 1.0)
+    if kind == "relations":
+        texts = ["<e1>order</e1> is <E2>late</E2>", "[E1] order [/E1] is [E2] late [/E2]"]
+        one, other = runtime.run_text({"text": texts})["probabilities"]
+        np.testing.assert_allclose(one, other, rtol=1e-5)
+        assert one[task.labels.index(task.predict(texts[:1])[0]["label"])] == one.max()
 
 
 def test_a_bundle_warms_every_signature_up_and_examples_answer_as_strings_do(kind, written):

@@ -10,7 +10,8 @@ import pytest
 from keras_bert_suite.errors import ArtifactError
 from keras_bert_suite.export import Report, verify_artifacts
 from keras_bert_suite.export.examples import shortened
-from keras_bert_suite.export.measure import measure_ids
+from keras_bert_suite.export.measure import _gaps, measure_ids
+from keras_bert_suite.export.verify import _within
 
 pytestmark = pytest.mark.tensorflow
 
@@ -115,8 +116,9 @@ def test_measure_keeps_the_order_and_finds_differences(task):
     mask = (np.arange(9) < lengths[:, None]).astype("int32")
     ids = rng.integers(0, 31, mask.shape).astype("int32") * mask
     arrays = {"token_ids": ids, "segment_ids": 0 * ids, "padding_mask": mask}
-    expected = Sums().run_ids(arrays)
-    expected["probabilities"][4, 0] += 0.5
+    values = Sums().run_ids(arrays)["probabilities"]
+    values[4, 0] += 0.5
+    expected = [(rows, {"probabilities": values[rows]}) for rows in np.array_split(rng.permutation(21), 4)]
     found = measure_ids(task, Sums(), arrays, expected)
     assert found["max_difference"] == 0.5
     assert found["mean_difference"] == pytest.approx(0.5 / 42)
@@ -134,3 +136,12 @@ def test_a_report_is_a_table_and_json():
     assert lines[2].split() == ["onnx", "ids", "1.2", "2.0e-07", "1e-04", "pass"]
     assert lines[-2:] == ["Compared with Keras on jax, 3 examples, accuracy 0.5000.", "Note: a note"]
     assert json.loads(report.to_json())["passed"] is True
+
+
+def test_other_answers_to_strings_do_not_pass_whatever_their_scores():
+    measured = {"finite": True, "max_difference": 0.0, "label_agreement": 0.9}
+    assert _within({**measured, "input": "ids"}, 1e-4)
+    assert not _within({**measured, "input": "text"}, 1e-4)
+    assert _within({**measured, "input": "text"}, None)
+    assert _gaps([0.5, 0.75], [0.5, 0.5]).tolist() == [0.0, 0.25]
+    assert _gaps([0.5], [0.5, 0.25]).tolist() == [0.5, 0.5, 0.25]

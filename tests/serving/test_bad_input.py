@@ -76,6 +76,17 @@ def test_a_body_that_grows_when_decompressed_is_a_413(server):
     assert server.predict(b"no gzip", headers={"Content-Encoding": "gzip"})[0] == 400
 
 
+def test_an_encoding_that_is_not_known_is_a_415(server):
+    status, answer = server.predict(GOOD, headers={"Content-Encoding": "foo"})
+    assert (status, answer) == (415, {"error": "Content-Encoding must be gzip or deflate or identity. Received: foo"})
+    assert server.predict(GOOD, headers={"Content-Encoding": "identity"})[0] == 200
+
+
+def test_what_is_at_no_path_of_the_api_is_refused_in_json(server):
+    assert server.ask("/") == (404, {"error": "Not Found: GET /"})
+    assert server.ask("/metrics", b"x") == (405, {"error": "Method Not Allowed: POST /metrics"})
+
+
 def test_invalid_utf8_in_base64_is_text_like_any_other(server):
     assert server.predict({"instances": [{"b64": "//79"}]})[1]["predictions"][0]["score"] == 3.0
 
@@ -154,6 +165,7 @@ def raw(server, data, wait=10):
 )
 def test_what_is_no_http_is_a_400(server, data):
     assert b" 400 " in raw(server, data)[:40]
+    assert "Traceback" not in server.log.read_text()
     assert server.score("abc") == 3.0
 
 

@@ -209,3 +209,71 @@ def test_the_client_imports_no_backend_and_no_server():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+SQUAD = {
+    "data": [{"title": "t", "paragraphs": [{"context": "Ann sings.", "qas": [{"id": "a1", "question": "Who sings?"}]}]}]
+}
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "name", "content", "sent", "written"),
+    [
+        (
+            ["question", "context"],
+            {"answer": ["Ann"], "start": [0], "end": [3], "score": [0.9]},
+            "in.json",
+            json.dumps(SQUAD),
+            {"question": ["Who sings?"], "context": ["Ann sings."]},
+            {"id": "a1", "question": "Who sings?", "answer": "Ann", "start": 0, "end": 3, "score": 0.9},
+        ),
+        (
+            ["text", "choices"],
+            {"choice": ["Why? b"], "index": [1], "score": [0.9], "probabilities": [[0.1, 0.9]]},
+            "in.jsonl",
+            '{"text": "It rains.", "question": "Why?", "choices": ["a", "b"]}',
+            {"text": ["It rains."], "choices": [["Why? a", "Why? b"]]},
+            {"text": "It rains. Why?", "choice": "b", "index": 1, "score": 0.9},
+        ),
+        (
+            ["text"],
+            {"num_spans": [1], "start": [[0]], "end": [[3]], "label": [["PER"]], "span": [["Ann"]], "score": [[0.9]]},
+            "in.conll",
+            "Ann B-PER\nsings O\n",
+            {"text": ["Ann sings"]},
+            {"text": "Ann sings", "spans": [{"start": 0, "end": 3, "label": "PER", "text": "Ann", "score": 0.9}]},
+        ),
+        (
+            ["text"],
+            {"num_gaps": [1], "token": [[["a", "b"]]], "score": [[[0.9, 0.1]]]},
+            "in.txt",
+            "[MASK] b\n",
+            {"text": ["[MASK] b"]},
+            {"text": "[MASK] b", "gaps": [[{"token": "a", "score": 0.9}, {"token": "b", "score": 0.1}]]},
+        ),
+    ],
+    ids=["questions", "choices", "tagging", "gaps"],
+)
+def test_files_of_every_task_are_read(tmp_path, monkeypatch, inputs, outputs, name, content, sent, written):
+    client = Client("http://localhost:1/v1/models/a")
+    client._found = {"inputs": dict.fromkeys(inputs), "outputs": outputs}
+    asked = []
+    monkeypatch.setattr(client, "run", lambda columns: asked.append(columns) or outputs)
+    (tmp_path / name).write_text(content, encoding="utf-8")
+    assert client.predict_file(tmp_path / name, tmp_path / "out.jsonl") == 1
+    assert asked == [sent]
+    assert json.loads((tmp_path / "out.jsonl").read_text()) == written
+
+
+def test_fewer_choices_than_others_are_filled_up(monkeypatch):
+    client = Client("http://localhost:1/v1/models/a")
+    client._found = {"inputs": {"text": {}, "choices": {}}, "outputs": {"choice": {}}}
+    asked = []
+    answers = {"choice": ["b", "d"], "index": [1, 1], "score": [0.5, 0.5]}
+    monkeypatch.setattr(client, "run", lambda columns: asked.append(columns) or answers)
+    assert client.predict(["x", "y"], pairs=[["a", "b", "c"], ["d", "e"]])[0] == {
+        "choice": "b",
+        "index": 1,
+        "score": 0.5,
+    }
+    assert asked[0]["choices"] == [["a", "b", "c"], ["d", "e", ""]]
