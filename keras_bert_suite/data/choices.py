@@ -18,7 +18,8 @@ PREFIX_NAMES = ("question", "sent2")
 #: Beginnings of the names of columns with a choice each: ending0, choice_1, answerA, ...
 CHOICE_NAMES = ("ending", "choice", "option", "answer", "sol")
 LABEL_NAMES = ("label", "answer", "gold_label", "answerKey")
-_BLANK = re.compile(r"(?<!\w)_+(?!\w)")
+#: A blank, which has a space, a quote or a bracket on one side at least: `^_^` is none.
+_BLANK = re.compile(r"""(?:^|(?<=[\s"'(\[“‘]))_+(?!\w)|(?<!\w)_+(?=[\s"')\]”’]|$)""")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +33,7 @@ class ChoiceExample:
         prefix: str. What stands before each choice, such as a question about `text`.
             Where it has a blank, `_`, the choice stands in the blank.
         line: optional int. Its line in the file.
+        first_label: int. The label of the first choice in the data that it is of.
     """
 
     text: str
@@ -39,6 +41,7 @@ class ChoiceExample:
     label: int | None = None
     prefix: str = ""
     line: int | None = None
+    first_label: int = 0
 
     @property
     def continuations(self):
@@ -48,7 +51,7 @@ class ChoiceExample:
         return [f"{self.prefix} {choice}".strip() for choice in self.choices]
 
 
-def read_choices(x, *, require_labels=False, labels=True):
+def read_choices(x, *, require_labels=False, labels=True, first_label=None):
     """Read questions with choices.
 
     Each row has a text (`text`, `context`, `premise`, ...), perhaps what stands
@@ -57,10 +60,11 @@ def read_choices(x, *, require_labels=False, labels=True):
     `options`, or a column each: `ending0`, `ending1`, ...; empty columns at the
     end are none), and a `label`: the index of the right choice, from 0, a letter
     from A, or the choice itself. Labels count from 1 where the first and the last
-    choice are right somewhere by that count, and none is 0, as in SocialIQa.
-    Choices as ARC has them, `{"text": [...], "label": ["1", ...]}`, bring keys of
-    their own; a str is then one of these. An `answer` to `option1`, `option2`,
-    ... counts from 1, as in WinoGrande.
+    choice are right somewhere by that count, and none is 0, as in SocialIQa; a
+    number is a choice itself only where every label is. Choices as ARC has them,
+    `{"text": [...], "label": ["1", ...]}`, bring keys of their own; a str is then
+    one of these. An `answer` to `option1`, `option2`, ... counts from 1, as in
+    WinoGrande.
 
     A single text with a blank, `_`, is parted there, and the choices stand in the blank.
 
@@ -70,6 +74,8 @@ def read_choices(x, *, require_labels=False, labels=True):
             `ChoiceExample`.
         require_labels: bool. Whether each row must have a label.
         labels: bool. Whether to read labels; for prediction they are not looked at.
+        first_label: optional int, 0 or 1. What labels count from where the data
+            does not tell; else 0.
     Returns:
         list of `ChoiceExample`.
     Raises:
@@ -82,13 +88,14 @@ def read_choices(x, *, require_labels=False, labels=True):
     """
     path = check_file(x) if isinstance(x, (str, Path)) else None
     rows = list(_file_rows(path)) if path is not None else [(None, row) for row in x]
-    first = _first_number(row for _, row in rows) if labels else 0
+    first, verbatim = _reading(row for _, row in rows) if labels else (0, False)
+    first = (first_label or 0) if first is None else first
     examples = []
     for line, row in rows:
         if isinstance(row, ChoiceExample):
             example, fault = row, None
         else:
-            example, fault = _example(row, line, labels, first)
+            example, fault = _example(row, line, labels, first, verbatim)
         if fault is None and require_labels and example.label is None:
             fault = "each row must have a label, the index of the right choice. Received: none. Fill it in."
         if fault:
@@ -100,23 +107,27 @@ def read_choices(x, *, require_labels=False, labels=True):
     return examples
 
 
-def _first_number(rows):
-    """Return 1 where labels count choices from 1, else 0."""
-    seen = set()
+def _reading(rows):
+    """Return 0 or 1, what labels count from, `None` where they do not tell; and whether all are choices themselves."""
+    seen, verbatim, first = set(), True, None
     for row in rows:
         if not isinstance(row, Mapping) or (number := _number(_raw_label(row))) is None:
             continue
-        if row.get("label") is None and "option1" in row and "option0" not in row:
-            return 1
         choices, keys = _choices(row)
-        if isinstance(choices, (list, tuple)) and not keys:
-            if number == 0:
-                return 0
-            seen.add("last" if number == len(choices) else number)
-    return int({1, "last"} <= seen)
+        if not isinstance(choices, (list, tuple)) or keys:
+            continue
+        verbatim = verbatim and _raw_label(row) in choices
+        if row.get("label") is None and "option1" in row and "option0" not in row:
+            first = 1
+        seen.add("last" if number == len(choices) else number)
+    if first is None and 0 in seen:
+        first = 0
+    if first is None and {1, "last"} <= seen:
+        first = 1
+    return first, verbatim
 
 
-def _example(row, line, labels, first):
+def _example(row, line, labels, first, verbatim):
     """Return a `ChoiceExample` and `None`, or `None` and what is wrong."""
     if not isinstance(row, Mapping):
         return None, f"each row must be an object with text and choices. Received: {type(row).__name__}."
@@ -133,12 +144,12 @@ def _example(row, line, labels, first):
     for name, text in (*texts.items(), *(("a choice", choice) for choice in choices)):
         if not isinstance(text, str):
             return None, f"{name} must be a string. Received: {text!r:.80}. Put it in quotes."
-    label, fault = _label(_raw_label(row) if labels else None, choices, keys, first)
+    label, fault = _label(_raw_label(row) if labels else None, choices, keys, first, verbatim)
     if fault:
         return None, fault
     if prefix is None and len(parts := _BLANK.split(texts["text"], maxsplit=1)) == 2:
         texts = {"text": parts[0].strip(), "prefix": f"_{parts[1]}"}
-    return ChoiceExample(choices=tuple(choices), label=label, line=line, **texts), None
+    return ChoiceExample(choices=tuple(choices), label=label, line=line, first_label=first, **texts), None
 
 
 def _raw_label(row):
@@ -161,14 +172,14 @@ def _choices(row):
     return None, []
 
 
-def _label(label, choices, keys, first):
+def _label(label, choices, keys, first, verbatim):
     """Return the index that a label means, or `None` where there is none; and what is wrong, or `None`."""
     if label is None or (isinstance(label, str) and not label.strip()):
         return None, None
     name = label.strip() if isinstance(label, str) else label
     if name in keys:
         return keys.index(name), None
-    if choices.count(label) == 1:
+    if choices.count(label) == 1 and (verbatim or _number(label) is None):
         return choices.index(label), None
     if keys and isinstance(name, str):
         index = None

@@ -49,18 +49,19 @@ class LabelMap:
             raise ValueError(f"LabelMap: names must differ. Received: {twice!r} more than once. Remove one.")
 
     @classmethod
-    def from_examples(cls, labels, path=None):
+    def from_examples(cls, labels, path=None, lines=None):
         """Return the map of all labels that occur: by value if all are whole numbers, else by code point.
 
         Args:
             labels: iterable of str.
             path: optional path, for errors.
+            lines: optional sequence of int. The line of each, for errors.
         Raises:
             DataError: if there are no labels, or one is missing or a list.
         """
         found = set()
         for row, label in enumerate(labels, 1):
-            _check_single(label, path, None, row)
+            _check_single(label, path, None if lines is None else lines[row - 1], row)
             found.add(label)
         if not found:
             raise DataError("labels are needed to learn from. Received: none. Give each row a label.", path)

@@ -113,7 +113,7 @@ class _Reader:
         self.moved = []
 
     def add(self, row, line):
-        own_id = _id(row, len(self.found))
+        own_id = _id(row, self._number())
         question = row if isinstance(row, Question) else None
         fault = None
         if question is None:
@@ -126,6 +126,13 @@ class _Reader:
             self.first_line = self.first_line or line
         self.ids.add(own_id)
         self.found.append(question)
+
+    def _number(self):
+        """The number of a question that has no id: its place, or one that none before it has."""
+        number = len(self.found)
+        while str(number) in self.ids:
+            number += 1
+        return number
 
     def finish(self):
         if self.faults:
@@ -170,7 +177,7 @@ class _Reader:
         return Question(own_id, row["question"], row["context"], answers, line), None
 
     def _fault_of(self, question):
-        if question.id in self.ids:
+        if question.id in self.ids and self.reads_answers:
             return "its id must be its own, and another question has it too"
         if question.answers is None and (self.require_answers or self.require_places):
             return "it must say its answers, an empty list where there are none"

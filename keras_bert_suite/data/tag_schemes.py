@@ -5,6 +5,7 @@ and what it is. Tags are read as conlleval and `seqeval` read them, so that
 every sequence means some spans, also one that breaks its scheme.
 """
 
+import re
 from collections import Counter
 from itertools import pairwise
 
@@ -19,6 +20,7 @@ __all__ = [
     "find_break",
     "find_scheme",
     "may_follow",
+    "respelled_tags",
     "scheme_tags",
     "spans_to_tags",
     "split_tag",
@@ -37,6 +39,12 @@ ALIASES = {"IOB": "IOB1", "IOB2": "BIO", "IOBES": "BIOES", "BILOU": "BIOES", "BM
 
 #: How prefixes are spelled -> what they are here; the last four are those of BILOU and BMES.
 PREFIXES = {"B": "B", "I": "I", "E": "E", "S": "S", "M": "I", "L": "E", "U": "S", "W": "S"}
+
+#: Prefixes as they are spelled elsewhere: `b-per`, `B_PER`; and behind the label: `PER-B`.
+BEFORE, BEHIND = (
+    re.compile(r"(?P<prefix>[BIEMSLUW])[-_](?P<label>.+)", re.I),
+    re.compile(r"(?P<label>.+)[-_](?P<prefix>[BIEMSLUW])", re.I),
+)
 
 #: The label of a tag that is nothing but a prefix.
 NAMELESS = "_"
@@ -69,6 +77,34 @@ def split_tag(tag):
 def has_prefix(tag):
     """Return whether a tag is `O` or begins with a prefix."""
     return tag == OUTSIDE or tag.partition("-")[0] in PREFIXES
+
+
+def respelled_tags(tags, known=()):
+    """Return tags whose prefixes are spelled otherwise, as `B-PER` is: dict from str to str, empty for others.
+
+    Tags are such where all are, and one label at least has a tag that begins and
+    one that goes on, or all are `known` when respelled.
+
+    Args:
+        tags: collection of str.
+        known: collection of str. The tags of a model.
+    Example:
+    >>> respelled_tags(["o", "b-per", "i-per"]), respelled_tags(["O", "PER_B", "PER_E"]), respelled_tags(["b-a", "N"])
+    ({'o': 'O', 'b-per': 'B-per', 'i-per': 'I-per'}, {'O': 'O', 'PER_B': 'B-PER', 'PER_E': 'E-PER'}, {})
+    """
+    others = [tag for tag in tags if tag.upper() != OUTSIDE]
+    if not others or any("-" in tag and has_prefix(tag) for tag in others):
+        return {}
+    for form in (BEFORE, BEHIND):
+        found = {tag: form.fullmatch(tag) for tag in others}
+        if all(found.values()):
+            split = {tag: (match["prefix"].upper(), match["label"]) for tag, match in found.items()}
+            begun = {label for prefix, label in split.values() if PREFIXES[prefix] == "B"}
+            gone_on = {label for prefix, label in split.values() if PREFIXES[prefix] in "IE"}
+            spelled = {tag: f"{prefix}-{label}" for tag, (prefix, label) in split.items()}
+            if begun & gone_on or set(spelled.values()) <= set(known):
+                return {tag: spelled.get(tag, OUTSIDE) for tag in tags}
+    return {}
 
 
 def canonical_tags(tags):

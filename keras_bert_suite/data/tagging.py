@@ -15,8 +15,13 @@ __all__ = ["TaggedText", "check_spans", "read_tagged"]
 JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
 #: Suffixes of formats that hold neither columns of words nor spans.
 REFUSED_SUFFIXES = (".csv", ".parquet")
+#: What the first line of a file may call its columns.
+HEADER_WORDS = ("token", "tokens", "word", "words", "form")
+HEADER_TAGS = ("tag", "tags", "label", "labels", "ner", "ner_tag", "ner_tags", "pos", "upos", "chunk")
 #: What stands between documents in the files of CoNLL 2003.
 DOCUMENT_START = "-DOCSTART-"
+#: Words of a sentence of which most have spaces are texts, each with its label.
+FEWEST_TEXTS = 3
 COLUMNS = re.compile("[ \t]+")
 #: Lines that are read ahead to see how the columns are, where all begin with `#`.
 READ_AHEAD = 1000
@@ -50,6 +55,7 @@ def read_tagged(path, *, labels=True, columns=None):
     [{"start", "end", "label"}]}`, in characters, or `{"tokens", "tags"}`. All
     other files are read as CoNLL columns: a word a line, blank lines between
     sentences. Columns are parted by tabs where a line has one, else by spaces.
+    A first line that names its columns (`token`, `tag`, ...) is passed over.
     Lines of `-DOCSTART-` are passed over, and comments: lines that begin with
     `#` and have another number of columns than the others, or whose first
     column is `#` alone and is no word with a tag. Either kind may end in `.gz`.
@@ -112,6 +118,8 @@ def _conll_texts(path, chosen, labels):
     for line, row in _end_marked(numbered):
         if not row.strip(" \t"):
             if words:
+                if labels:
+                    _check_words(words, path, lines[0])
                 yield TaggedText(tokens=words, tags=tags or None, line=lines[0], token_lines=_as_range(lines))
             words, tags, lines = [], [], []
             continue
@@ -120,7 +128,16 @@ def _conll_texts(path, chosen, labels):
             cells.pop()  # a tab at the end of a line
         if cells[0].startswith(DOCUMENT_START):
             continue
+        if "\r" in row:
+            raise DataError(
+                "lines must end with line feeds. Received: carriage returns alone, as of old Macs. Save the file "
+                "with Unix line ends.",
+                path,
+                line,
+            )
         tag = _cell(cells, tag_at)
+        if line == 1 and _cell(cells, word_at).lower() in HEADER_WORDS and tag.lower() in HEADER_TAGS:
+            continue
         if row.startswith("#"):
             is_word = (
                 _cell(cells, word_at) == "#" and ("\t" in row) == ("\t" in first) and tag and (plain or has_prefix(tag))
@@ -136,6 +153,17 @@ def _conll_texts(path, chosen, labels):
             tags.append(_checked_tag(cells[tag_at].strip(), path, line))
         words.append(word)
         lines.append(line)
+
+
+def _check_words(words, path, line):
+    """Raise `DataError` where the words of a sentence are texts."""
+    if len(words) >= FEWEST_TEXTS and 2 * sum(" " in word.strip() for word in words) > len(words):
+        raise DataError(
+            f"each line must be a word and its tag. Received: texts, such as {words[-1]!r:.60}. Part them into words, "
+            "or choose text-classification.",
+            path,
+            line,
+        )
 
 
 def _end_marked(lines):

@@ -19,13 +19,15 @@ def mistakes(report):
         return ""
 
     def badness(mistake):
-        score = mistake.get("score")
+        score = mistake.get("score", mistake.get("error"))
         certainty = -float(score) if score is not None and math.isfinite(score) else math.inf
         return mistake.get("f1", 0.0), certainty
 
     found = sorted(report.mistakes, key=badness)[:MOST_MISTAKES]
     items = "\n".join(map(_mistake, found))
-    if any("f1" in mistake for mistake in found):
+    if any("error" in mistake for mistake in found):
+        note = "Numbers that are farthest from the true ones."
+    elif any("f1" in mistake for mistake in found):
         note = "Answers that share least with a right one; of those alike, the ones that the model was most certain of."
     else:
         note = "Errors that the model was most certain of. A wrong label in the data often shows up here first."
@@ -38,8 +40,8 @@ def _mistake(mistake):
         spans = mistake.get("spans")
         second = _passage(mistake["text_b"]) if spans is None else marked_passage(mistake["text_b"], spans)
         texts += f'<div class="second">{second}</div>'
-    score = mistake.get("score")
-    certain = f"<dt>score</dt><dd>{number(score)}</dd>" if score is not None else ""
+    measured = ((name, mistake.get(name)) for name in ("score", "error"))
+    certain = "".join(f"<dt>{name}</dt><dd>{number(value)}</dd>" for name, value in measured if value is not None)
     return (
         f'<li><div>{texts}</div>\n<dl><dt>predicted</dt><dd class="wrong">{isolated(mistake["predicted"])}</dd>'
         f'<dt>true</dt><dd class="right">{isolated(mistake["true"])}</dd>{certain}</dl></li>'

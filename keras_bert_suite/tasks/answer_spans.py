@@ -118,4 +118,6 @@ def _extends(character):
     """Whether a code point is part of the character before it."""
     if character == JOINER or "\U0001f3fb" <= character <= "\U0001f3ff":  # of skin
         return True
+    if "\U000e0020" <= character <= "\U000e007f":  # letters of a flag
+        return True
     return unicodedata.category(character)[0] == "M"

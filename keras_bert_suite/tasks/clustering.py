@@ -4,6 +4,9 @@ import numpy as np
 
 __all__ = ["silhouette", "spherical_k_means"]
 
+#: Cosine above which a vector is its center.
+SAME = 1 - 1e-6
+
 
 def spherical_k_means(vectors, num_clusters, *, seed=0, num_starts=4, max_steps=100):
     """Part vectors into clusters so that the cosines to the centers of their clusters are large.
@@ -66,12 +69,12 @@ def _first_centers(vectors, num_clusters, rng):
 
 
 def _fill_empty(nearest, cosines, num_clusters):
-    """Give each empty cluster the vector that is farthest from its center."""
+    """Give each empty cluster the vector that is farthest from its center, as long as there is one beside it."""
     counts = np.bincount(nearest, minlength=num_clusters)
     for cluster in np.flatnonzero(counts == 0):
         own = np.where(counts[nearest] > 1, cosines[np.arange(len(nearest)), nearest], np.inf)
         place = own.argmin()
-        if not np.isfinite(own[place]):
+        if own[place] > SAME:
             return
         counts[nearest[place]] -= 1
         nearest[place] = cluster

@@ -186,8 +186,12 @@ class FewShotClassifier(TextClassifier):
         found = self._read(x, y, pairs, columns, require_label=True)
         if found.pairs is not None or class_weight is not None:
             raise ValueError("FewShotClassifier: it learns from single texts that count alike. Leave out the rest.")
-        self._learn_from(found)
-        targets = self._targets(found)
+        with self._as_before_if_refused():
+            self._learn_from(found)
+            targets = self._targets(found)
+            if validation_data is not None:
+                given = validation_data if isinstance(validation_data, tuple) else (validation_data, None)
+                self._targets(self._read(*given, None, columns, require_label=True))
         history = keras.callbacks.History()
         history.history = {"loss": []}
         if epochs:
@@ -199,7 +203,6 @@ class FewShotClassifier(TextClassifier):
         kernel, bias = fit_logistic_regression(vectors, targets, len(self.label_map), strength=strength)
         self._set_head(kernel.astype("float32"), bias.astype("float32"))
         if validation_data is not None:
-            given = validation_data if isinstance(validation_data, tuple) else (validation_data, None)
             none = [None] * (len(history.history["loss"]) - 1)
             history.history["val_accuracy"] = [*none, self.evaluate(*given, columns=columns)["accuracy"]]
         return history

@@ -1,5 +1,6 @@
 """Several tasks over one encoder, trained together."""
 
+import contextlib
 import inspect
 import json
 import random
@@ -222,22 +223,25 @@ class MultiTask(TrainableTask):
             raise ValueError("fit: a training that can be resumed needs a seed. Received: directory without seed.")
         examples = self._examples(x, columns, "x")
         validation = self._examples(validation_data, columns, "validation_data") if validation_data else None
-        for name, found in examples.items():
-            self.tasks[name]._learn_from(found)
-            if self.tasks[name].encoder is not self.encoder:
-                self.tasks[name].encoder, self.tasks[name].tokenizer = self.encoder, self.tokenizer
-                raise ValueError(
-                    f"MultiTask: {name} adds markers of its types of entities to a vocabulary that others share. Leave "
-                    "the types out."
-                )
-        if validation:
-            callbacks = self._with_epoch_scores(callbacks, validation)
-        order_seed = random.getrandbits(31) if seed is None else seed
-        dataset = self._mixed(examples, batch_size, sampling, True, order_seed)
-        dataset.epoch = -1  # `fit` ends an epoch before the first
+        with contextlib.ExitStack() as stack:
+            for task in self.tasks.values():
+                stack.enter_context(task._as_before_if_refused())
+            for name, found in examples.items():
+                self.tasks[name]._learn_from(found)
+                if self.tasks[name].encoder is not self.encoder:
+                    raise ValueError(
+                        f"MultiTask: {name} adds markers of its types of entities to a vocabulary that others share. "
+                        "Leave the types out."
+                    )
+            if validation:
+                callbacks = self._with_epoch_scores(callbacks, validation)
+            order_seed = random.getrandbits(31) if seed is None else seed
+            dataset = self._mixed(examples, batch_size, sampling, True, order_seed)
+            dataset.epoch = -1  # `fit` ends an epoch before the first
+            validation_data = validation and self._mixed(validation, batch_size, 1.0, False, 0)
         history = self._train(
             dataset,
-            validation_data=validation and self._mixed(validation, batch_size, 1.0, False, 0),
+            validation_data=validation_data,
             epochs=epochs,
             seed=seed,
             callbacks=callbacks,

@@ -11,6 +11,7 @@ from keras_bert_suite.models import build_multiple_choice
 from keras_bert_suite.reports import MOST_MISTAKES, Report
 from keras_bert_suite.tasks.inference import predict_encoded, progress_bar
 from keras_bert_suite.tasks.inputs import encode_texts, is_batched
+from keras_bert_suite.tasks.pretrained import own_values
 from keras_bert_suite.tasks.task import Task
 from keras_bert_suite.training import ChoiceAccuracy, ChoiceLoss, GroupedDataset
 
@@ -31,9 +32,11 @@ class MultipleChoice(Task):
         max_length: optional int. Longer pairs of text and choice are cut, the
             longer of the two first, in tokens. Defaults to what the encoder and
             the tokenizer allow.
+        first_label: int, 0 or 1. What labels count from, where data to be scored
+            does not tell. Training sets it.
     Attributes:
         model: `keras.Model` from token arrays `(B, C, T)` to logits `(B, C)`.
-        encoder, tokenizer, max_length: as above.
+        encoder, tokenizer, max_length, first_label: as above.
     Example:
     >>> import keras_bert_suite as kbs
     >>> from keras_bert_suite.tasks.multiple_choice import MultipleChoice
@@ -52,6 +55,18 @@ class MultipleChoice(Task):
     task = "multiple-choice"
     head = "multiple_choice"
     score_names = ("accuracy", "loss")
+
+    def __init__(self, encoder, tokenizer, max_length=None, first_label=0):
+        super().__init__(encoder, tokenizer, max_length)
+        self.first_label = first_label
+
+    @classmethod
+    def _settings_from(cls, checkpoint, trained, labels):
+        found = super()._settings_from(checkpoint, trained, labels)
+        return found | {"first_label": int(own_values(checkpoint).get("first_label") == 1)}
+
+    def _values(self):
+        return {"keras_bert_suite": {"first_label": self.first_label}}
 
     @staticmethod
     def _reads_pooler(config):
@@ -80,7 +95,11 @@ class MultipleChoice(Task):
         return False
 
     def _read(self, x, y=None, pairs=None, columns=None, require_label=False):
-        return read_choices(_rows(x, y, pairs, columns), require_labels=require_label)
+        rows = _rows(x, y, pairs, columns)
+        return read_choices(rows, require_labels=require_label, first_label=self.first_label)
+
+    def _learn_from(self, examples):
+        self.first_label = examples[0].first_label
 
     def _dataset(self, examples, batch_size, packed, shuffle, seed=0):
         most = max(len(example.choices) for example in examples)

@@ -36,7 +36,7 @@ class SingleLabel:
     @staticmethod
     def learn(examples):
         """Return the `LabelMap` of the labels that occur."""
-        return LabelMap.from_examples(map(label_name, examples.labels), path=examples.path)
+        return LabelMap.from_examples(map(label_name, examples.labels), path=examples.path, lines=examples.lines)
 
     @staticmethod
     def targets(label_map, examples):
@@ -213,7 +213,8 @@ class Regression:
     def targets(label_map, examples):
         """Return float32 `(N, 1)`."""
         lines = examples.lines or [None] * len(examples)
-        values = [_number(label, examples.path, line) for label, line in zip(examples.labels, lines, strict=True)]
+        rows = enumerate(zip(examples.labels, lines, strict=True), 1)
+        values = [_number(label, examples.path, line, row) for row, (label, line) in rows]
         return np.array(values, "float32")[:, None]
 
     @staticmethod
@@ -249,7 +250,7 @@ class Regression:
         found, right = probabilities[:, 0], targets[:, 0]
         errors = np.abs(found - right)
         mistakes = [
-            (row, {"true": f"{right[row]:g}", "predicted": f"{found[row]:.3g}", "score": float(errors[row])})
+            (row, {"true": f"{right[row]:g}", "predicted": f"{found[row]:.3g}", "error": float(errors[row])})
             for row in np.argsort(-errors, kind="stable").tolist()
             if errors[row] > 0
         ]
@@ -277,6 +278,7 @@ def problem_of(examples):
             f"the labels look like numbers, not names. Received: {fractions[0]!r}. Choose the problem type "
             '"regression" to predict numbers, or "single_label_classification".',
             examples.path,
+            examples.lines and examples.lines[examples.labels.index(fractions[0])],
         )
     _warn_of_joined_names(labels, examples.path)
     return SingleLabel
@@ -290,7 +292,9 @@ def split_labels(label, separator):
 
 
 def label_name(label):
-    """Return a whole number as the str it is written as, and leave the rest to `LabelMap`'s checks."""
+    """Return a truth value or a whole number as readers give it, and leave the rest to `LabelMap`'s checks."""
+    if isinstance(label, bool):
+        return "true" if label else "false"
     return str(label) if isinstance(label, Integral) else label
 
 
@@ -302,7 +306,7 @@ def _names(label_map, examples):
 
 def _name(label_map, label):
     """An integer is an index, unless the labels are themselves named by numbers."""
-    if isinstance(label, Integral) and str(label) not in label_map and 0 <= label < len(label_map):
+    if isinstance(label, Integral) and label_name(label) not in label_map and 0 <= label < len(label_map):
         return label_map.names[label]
     return label_name(label)
 
@@ -360,13 +364,14 @@ def _is_whole(label):
     return label.strip().lstrip("+-").isdigit() if isinstance(label, str) else isinstance(label, Integral)
 
 
-def _number(label, path, line):
+def _number(label, path, line, row):
     try:
         value = float(label)
     except (TypeError, ValueError):
         value = math.nan
     if not math.isfinite(value):
-        raise DataError(f"each label must be a finite number. Received: {label!r}. Correct it.", path, line)
+        where = "" if line is not None else f" (row {row})"
+        raise DataError(f"each label must be a finite number. Received: {label!r}{where}. Correct it.", path, line)
     return value
 
 

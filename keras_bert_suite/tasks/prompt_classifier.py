@@ -1,6 +1,7 @@
 """Classification by a prompt: a text, a gap, and the word that a masked language model puts there."""
 
 import string
+from collections import Counter
 
 from keras_bert_suite.errors import CheckpointError
 from keras_bert_suite.models import build_masked_lm, build_prompt_classifier
@@ -59,6 +60,12 @@ class PromptClassifier(TextClassifier):
         )
         self.pattern = pattern
         self._word_ids = [[self._word_id(word) for word in words] for words in self.words.values()]
+        counts = Counter(word for words in self.words.values() for word in set(words))
+        if shared := [word for word, count in counts.items() if count > 1]:
+            raise ValueError(
+                f"PromptClassifier: a word must stand for one label. Received: {shared[0]!r} for several. Choose "
+                "another."
+            )
         self._masked_lm = None
 
     def _word_id(self, word):

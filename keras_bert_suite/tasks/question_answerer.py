@@ -394,6 +394,11 @@ def _rows(x, y, pairs, columns):
                 f"There must be one of pairs, a context, per question. Received: {len(rows)} questions, {len(pairs)}."
             )
         rows = list(zip(rows, pairs, strict=True))
+    if rows and all(isinstance(row, str) for row in rows):
+        raise ValueError(
+            "question answering: each question needs its context. Received: questions alone. Pass the contexts as "
+            "pairs (--text-b)."
+        )
     return [{"question": row[0], "context": row[1]} if isinstance(row, (tuple, list)) else row for row in rows]
 
 

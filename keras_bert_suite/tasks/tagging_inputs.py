@@ -16,6 +16,7 @@ from keras_bert_suite.data.tag_schemes import (
     find_break,
     find_scheme,
     has_prefix,
+    respelled_tags,
     tags_to_spans,
 )
 from keras_bert_suite.data.tagging import json_text
@@ -104,7 +105,12 @@ def _as_tagged(row, labels, chosen, required):
         return json_text(row, chosen, required)
     if isinstance(row, str):
         return TaggedText(row, None if labels is None else check_spans(labels, row))
+    if row is None or isinstance(row, bytes | bytearray):
+        raise DataError(f"it must be a str or a list of words. Received: {type(row).__name__}.")
     words = row.tolist() if hasattr(row, "tolist") else list(row)
+    wrong = [word for word in words if not isinstance(word, str) or not word.strip(" ")]
+    if wrong:
+        raise DataError(f"each word must be a str that is not blank. Received: {wrong[0]!r}.")
     return json_text({"tokens": words, "tags": None if labels is None else list(labels)}, {}, labels is not None)
 
 
@@ -131,6 +137,11 @@ def check_tags(found, labels=None):
     if not any(sequences):
         return
     tags = {tag for sequence in sequences for tag in sequence}
+    if respelled := respelled_tags(sorted(tags), labels or ()):
+        one = next(tag for tag in sorted(tags) if tag != respelled[tag])
+        logger.info("%stags such as %s are read as %s.", f"{found.path}: " if found.path else "", one, respelled[one])
+        found.rows = [row._replace(tags=row.tags and [respelled[tag] for tag in row.tags]) for row in found.rows]
+        sequences, tags = found.given_tags, set(respelled.values())
     plain = {tag for tag in tags if not has_prefix(tag)}
     if plain and tags - plain - {OUTSIDE, *PREFIXES}:
         row, word, tag = next(

@@ -225,6 +225,11 @@ class TokenClassifier(Task):
     def _dataset(self, examples, batch_size, packed, shuffle, seed=0):
         self._warn_unknown(examples)
         words = self._words(examples)
+        if not len(words.spans):
+            raise DataError(
+                "there must be words to learn from. Received: none of which the tokenizer leaves anything.",
+                examples.path,
+            )
         true = words.true_spans(examples)
         _warn_cut(examples, true)
         targets = self._targets(words, true.in_words)
@@ -352,8 +357,8 @@ class TokenClassifier(Task):
             list of dicts in the order of `x`: `text`, and `spans`, a list of dicts
             with `start` and `end`, the first and last-plus-one character, `label`,
             `text` and `score`, the mean probability of the tags of its words. Of
-            a text that comes in words, `text` has them joined by spaces, and
-            `tags` has one for each.
+            a text that comes in words, `text` has them joined by spaces,
+            `tokens` has them as they came, and `tags` one for each.
         Example:
             tagger.predict(["Ada sings"])
             # [{"text": "Ada sings", "spans": [{"start": 0, "end": 3, "label": "PER", "text": "Ada", "score": 0.99}]}]
@@ -403,6 +408,7 @@ class TokenClassifier(Task):
             answer = {"text": text, "spans": spans}
             if given.tokens is not None:
                 numbers = words.numbers[words.of(row)].tolist()
+                answer["tokens"] = list(given.tokens)
                 answer["tags"] = self._all_tags(tags[row], in_words, numbers, len(given.tokens))
             yield answer
 

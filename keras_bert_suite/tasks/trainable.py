@@ -1,5 +1,6 @@
 """`TrainableTask`: what every task that is trained has in common: how to train, and doing it."""
 
+import contextlib
 import hashlib
 import math
 import random
@@ -194,23 +195,24 @@ class TrainableTask(Exportable):
         if "shuffle" in options:
             raise ValueError("fit: shuffle is for token arrays. Texts have an order of their own in each epoch.")
         examples = self._read(x, y, pairs, columns, require_label=True)
-        self._learn_from(examples)
-        if not for_keras:
-            given = validation_data if isinstance(validation_data, tuple) else (validation_data, None)
-            validation = self._read(*given, None, columns, require_label=True)
-        if for_keras and validation_data is not None and packing == "auto":
-            packing = False  # a model of packed rows could not score it
-        packed = self._packs(packing)
-        # Keras seeds Python's generator along with its own, so keras.utils.set_random_seed governs this too.
-        order_seed = random.getrandbits(31) if seed is None else seed
-        training = self._dataset(examples, batch_size, packed, shuffle=True, seed=order_seed)
-        training.epoch = -1  # `fit` ends an epoch before the first: with a directory and without, orders are the same.
-        if class_weight is not None:
-            training.weights = self._example_weights(examples, class_weight)
-        if not for_keras:
-            common["callbacks"] = self._with_epoch_scores(callbacks, validation)
-            packed = isinstance(training, PackedDataset)
-            validation_data = self._dataset(validation, batch_size, packed, shuffle=False)
+        with self._as_before_if_refused():
+            self._learn_from(examples)
+            if not for_keras:
+                given = validation_data if isinstance(validation_data, tuple) else (validation_data, None)
+                validation = self._read(*given, None, columns, require_label=True)
+            if for_keras and validation_data is not None and packing == "auto":
+                packing = False  # a model of packed rows could not score it
+            packed = self._packs(packing)
+            # Keras seeds Python's generator along with its own, so keras.utils.set_random_seed governs this too.
+            order_seed = random.getrandbits(31) if seed is None else seed
+            training = self._dataset(examples, batch_size, packed, shuffle=True, seed=order_seed)
+            training.epoch = -1  # `fit` ends an epoch before the first: with a directory and without, orders are equal.
+            if class_weight is not None:
+                training.weights = self._example_weights(examples, class_weight)
+            if not for_keras:
+                common["callbacks"] = self._with_epoch_scores(callbacks, validation)
+                packed = isinstance(training, PackedDataset)
+                validation_data = self._dataset(validation, batch_size, packed, shuffle=False)
         history = self._train(
             training,
             validation_data=validation_data,
@@ -227,12 +229,23 @@ class TrainableTask(Exportable):
             return [EpochScores(self, validation), *(callbacks or [])]
         return callbacks
 
+    @contextlib.contextmanager
+    def _as_before_if_refused(self):
+        """Forget what the block learnt of the data, such as labels, where it ends in an error."""
+        before = dict(vars(self))
+        try:
+            yield
+        except BaseException:
+            vars(self).clear()
+            vars(self).update(before)
+            raise
+
     def _learn_from(self, examples):
         """Take from the training data what decides the model, such as its labels."""
 
     def _example_weights(self, examples, class_weight):
         """Return float32 `(N,)`: how much each example counts."""
-        raise ValueError(f"fit: class_weight is for one label an example, not for {self.task}. Leave it out.")
+        raise ValueError("fit: class_weight is for tasks with one label an example, as this one has not. Leave it out.")
 
     def _settle(self, examples):
         """Choose on validation data what is chosen after training, such as a threshold."""

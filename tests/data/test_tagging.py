@@ -81,6 +81,16 @@ def test_lines_of_words_are_known(tmp_path):
     assert list(second.token_lines) == [6]
 
 
+def test_a_line_that_names_the_columns_is_passed_over(tmp_path):
+    path = tmp_path / "a.conll"
+    for header in ("token tag", "Word POS", "form\tUPOS"):
+        parting = "\t" if "\t" in header else " "
+        path.write_text(f"{header}\nthe{parting}DET\ncat{parting}NOUN\n")
+        assert [found.tokens for found in read_tagged(path)] == [["the", "cat"]]
+    path.write_text("Token O\nring B-X\n")
+    assert [found.tokens for found in read_tagged(path)] == [["Token", "ring"]]
+
+
 def test_without_labels_a_column_of_words_is_enough(tmp_path):
     path = written(tmp_path / "a.conll", "Ada\nsings\n\nParis\n")
     assert read(path, labels=False) == [(["Ada", "sings"], None, 1), (["Paris"], None, 4)]
@@ -111,6 +121,8 @@ def test_json_lines(tmp_path):
         ("a.conll", "Ada O\nsings V O\n", r"a.conll:2: .* Expected 2, received 3"),
         ("a.conll", "Ada\tO\n\tO\n", r"a.conll:2: each line must have a word"),
         ("a.conll", "Ada\tO\nsings\t\n", r"a.conll:2: each word must have a tag, such as O or B-PER"),
+        ("a.conll", "Ada O\rsings O\r", r"a.conll:1: lines must end with line feeds"),
+        ("a.tsv", "a film\tpos\nno good\tneg\nso so\tneg\n", r"a.tsv:1: .* Received: texts, such as 'so so'"),
         ("a.conll", "\n\n", r"a.conll: the file holds no texts"),
         ("a.csv", "text,label\n", r"a.csv: tagged texts are read from CoNLL columns and from .jsonl"),
         ("a.jsonl", "[1]\n", r"a.jsonl:1: each line must be one JSON object"),

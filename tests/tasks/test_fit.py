@@ -194,6 +194,42 @@ def test_a_single_label_cannot_be_learnt(tmp_path):
         quick_fit(short_classifier(), path)
 
 
+def test_a_refused_training_is_forgotten():
+    classifier = short_classifier()
+    for labels, options, message in (
+        (["x", "x"], {}, "two different labels"),
+        (["x", "y"], {"validation_data": (["a"], ["z"])}, "among those seen"),
+        ([["x"], ["y"]], {"class_weight": "balanced"}, "class_weight is for"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            quick_fit(classifier, ["a", "b"], labels, **options)
+        assert (classifier.labels, classifier.problem_type) == (None, None)
+    quick_fit(classifier, ["a", "b"], ["y", "z"])
+    assert classifier.labels == ["y", "z"]
+
+
+def test_truth_values_are_named_as_in_files(tmp_path):
+    classifier = short_classifier()
+    quick_fit(classifier, ["a", "b"], [True, False])
+    (tmp_path / "dev.jsonl").write_text('{"text": "a", "label": true}\n{"text": "b", "label": false}\n')
+    assert classifier.labels == ["false", "true"]
+    assert classifier.evaluate(tmp_path / "dev.jsonl") == classifier.evaluate(["a", "b"], [True, False])
+
+
+def test_faults_of_labels_are_told_by_line(tmp_path):
+    path = tmp_path / "train.jsonl"
+    path.write_text('{"text": "a", "label": "x"}\n\n{"text": "b", "label": ["y"]}\n')
+    with pytest.raises(DataError, match=r"train\.jsonl:3: one label a row"):
+        quick_fit(short_classifier(), path)
+    path.write_text('{"text": "a", "label": 1}\n{"text": "b", "label": 0.5}\n')
+    with pytest.raises(DataError, match=r"train\.jsonl:2: the labels look like numbers"):
+        quick_fit(short_classifier(), path)
+    plain = short_classifier()
+    regressor = kbs.TextClassifier(plain.encoder, plain.tokenizer, problem_type="regression")
+    with pytest.raises(DataError, match=r"finite number. Received: nan \(row 2\)"):
+        quick_fit(regressor, ["a", "b"], [1.0, float("nan")])
+
+
 def test_an_unknown_label_in_dev_stops_it_before_the_first_step(tmp_path):
     train = write_tsv(tmp_path / "train.tsv", TEXTS, NAMES)
     dev = write_tsv(tmp_path / "dev.tsv", TEXTS[:3], ["track", "refunds", "track"])

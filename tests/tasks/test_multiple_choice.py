@@ -121,6 +121,10 @@ def test_labels_may_count_from_one():
 
     assert labels_of([1, "3", "2", 1]) == [0, 2, 1, 0]
     assert labels_of([1, 2, 1]) == [1, 2, 1]  # nothing shows that they do
+    rows = [{"text": "a", "choices": ["x", "y", "z"], "label": label} for label in (2, 3)]
+    assert [row.label for row in read_choices(rows, first_label=1)] == [1, 2]
+    zero = [{**rows[0], "label": 0}]
+    assert [row.label for row in read_choices(zero, first_label=1)] == [0]  # which it tells
     assert labels_of(["2", "1"], "answer", option1="x", option2="y") == [1, 0]
     assert labels_of(["1"], "answer", option1="x", option2="y") == [0]
     assert labels_of(["1"], option1="x", option2="y") == [1]
@@ -129,6 +133,24 @@ def test_labels_may_count_from_one():
             labels_of(given)
     with pytest.raises(DataError, match="from 1, .* Received: 0"):
         labels_of([0], "answer", option1="x", option2="y")
+
+
+def test_numbers_are_choices_only_where_all_labels_are():
+    def labels_of(given):
+        return [
+            row.label
+            for row in read_choices([{"text": "a", "choices": ["3", "1", "0"], "label": one} for one in given])
+        ]
+
+    assert labels_of(["0", "1", "2"]) == [0, 1, 2]
+    assert labels_of(["0", "1", "3"]) == [2, 1, 0]
+
+
+def test_an_emoticon_is_no_blank():
+    for text in ("She smiled ^_^ at him", "so -_- then", "A_B"):
+        assert read_choices([{"text": text, "choices": ["a", "b"]}])[0].text == text
+    for text in ("It is _.", "_ is it", "so (_)"):
+        assert "_" in read_choices([{"text": text, "choices": ["a", "b"]}])[0].prefix
 
 
 def test_choices_stand_in_a_blank():
@@ -291,6 +313,18 @@ def test_files_in_and_out(trained, tmp_path):
     assert tuple(report.summary)[:2] == trained.score_names
     assert report.mistakes[0]["score"] >= report.mistakes[-1]["score"]
     write_report(tmp_path / "report.html", report, json_path=tmp_path / "report.json")
+
+
+def test_what_labels_count_from_is_kept_with_the_model(tmp_path):
+    chooser = small_chooser()
+    rows = [{"text": "it was", "choices": ["good", "bad", "late"], "label": label} for label in (1, 2, 3, 1)]
+    chooser.fit(rows, epochs=1, batch_size=2, verbose=0)
+    chooser.save_pretrained(tmp_path / "model")
+    opened = MultipleChoice.from_pretrained(tmp_path / "model")
+    best = opened.predict(rows[:1])[0]["index"]
+    assert opened.evaluate([{**rows[0], "label": best + 1}, {**rows[0], "label": 2}])["accuracy"] >= 0.5
+    with pytest.raises(DataError, match="from 1, .* Received: 4"):
+        opened.evaluate([{**rows[0], "label": 4}])
 
 
 def test_bad_requests_are_refused():

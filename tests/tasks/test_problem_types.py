@@ -262,7 +262,7 @@ def test_refused(tmp_path):
         new_classifier().fit(path, verbose=0)
     with pytest.raises(ValueError, match="problem_type must be one of"):
         new_classifier(problem_type="ranking")
-    with pytest.raises(ValueError, match="class_weight is for one label an example"):
+    with pytest.raises(ValueError, match="class_weight is for tasks with one label"):
         new_classifier(problem_type="regression").fit(["a"], [0.5], class_weight="balanced", verbose=0)
     path.write_text("text\tlabel\na\t\nb\t\n", encoding="utf-8")
     with pytest.raises(DataError, match="no row has one"):

@@ -224,6 +224,8 @@ def test_spans_end_with_whole_characters():
     assert whole_characters(f"a{family}b", 3, 4) == (1, 1 + len(family))
     assert whole_characters("👍🏽", 0, 1) == (0, 2)
     assert whole_characters("\u0301", 0, 1) == (0, 1)
+    england = "🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f"
+    assert whole_characters(f"{england} x", 0, 1) == (0, len(england))
     assert whole_characters("", 0, 0) == (0, 0)
 
 

@@ -13,7 +13,7 @@ from keras_bert_suite.data.tag_schemes import may_follow, tags_to_spans
 from keras_bert_suite.errors import CheckpointError, DataError
 from keras_bert_suite.layers import CRF
 from keras_bert_suite.tasks.fields import decode_field, forbid_transitions
-from keras_bert_suite.tasks.tagging_inputs import place_words, read_tagged_input
+from keras_bert_suite.tasks.tagging_inputs import check_tags, place_words, read_tagged_input
 from keras_bert_suite.tasks.token_classifier import TokenClassifier
 from keras_bert_suite.training import Recipe
 from tests.support.families import make_inputs, make_model, torch, transformers
@@ -575,3 +575,30 @@ def test_the_loss_follows_transformers(steps, tmp_path):
         optimizer.zero_grad()
         expected.append(float(loss.detach()))
     np.testing.assert_allclose(ours, expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("spelling", ["{0}-{1}", "{0}_{1}", "{1}-{0}", "{1}_{0}"])
+@pytest.mark.parametrize("case", [str.upper, str.lower])
+def test_prefixes_in_other_spellings_are_prefixes(spelling, case):
+    words, tags = sentences(6)
+    odd = [[tag if tag == "O" else spelling.format(case(tag[0]), tag[2:]) for tag in row] for row in tags]
+    assert read_tagged_input(words, odd).rows != []
+    one, other = read_tagged_input(words, tags), read_tagged_input(words, odd)
+    for found in (one, other):
+        check_tags(found)
+    assert other.given_tags == one.given_tags
+    few = read_tagged_input([["ada"]], [[spelling.format(case("B"), "PER")]])
+    check_tags(few, ["O", "B-PER", "I-PER"])
+    assert few.given_tags == [["B-PER"]]
+
+
+def test_what_cannot_be_words_is_refused():
+    tagger = small_tagger()
+    for rows, message in (
+        ([None], "str or a list of words. Received: NoneType"),
+        ([["a", ""]], "not blank. Received: ''"),
+    ):
+        with pytest.raises(DataError, match=message):
+            tagger._read(rows)
+    with pytest.raises(DataError, match="there must be words to learn from"):
+        tagger.fit([["\u200b", "\u200b"]], [["B-X", "O"]], epochs=1, verbose=0)

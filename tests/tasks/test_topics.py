@@ -51,8 +51,13 @@ def test_clusters_that_are_there_are_found(num_clusters):
 def test_no_cluster_is_empty():
     vectors, _ = blobs(2, spread=0.01)
     assert np.bincount(spherical_k_means(vectors, 20, seed=0)[0], minlength=20).min() > 0
+
+
+def test_equal_vectors_are_in_one_cluster():
     equal = np.tile([[0.6, 0.8]], (5, 1))
-    assert len(spherical_k_means(equal, 3)[0]) == 5
+    assert len(set(spherical_k_means(equal, 3)[0].tolist())) == 1
+    twice = np.concatenate([equal, np.tile([[0.8, -0.6]], (4, 1))])
+    assert sorted(np.bincount(spherical_k_means(twice, 4)[0]).tolist())[-2:] == [4, 5]
 
 
 def test_the_silhouette_is_that_of_scikit_learn():
