@@ -12,6 +12,7 @@ from keras_bert_suite.export import Report, verify_artifacts
 from keras_bert_suite.export.examples import shortened
 from keras_bert_suite.export.measure import _gaps, measure_ids
 from keras_bert_suite.export.verify import _within
+from tests.export.conftest import make_kind
 
 pytestmark = pytest.mark.tensorflow
 
@@ -70,9 +71,8 @@ def test_an_artifact_of_another_model_does_not_pass(task, exported, tmp_path, na
 
 
 def test_a_reader_is_exported_with_the_windows_it_has():
-    from tests.export.test_in_graph_answers import answerer
-
-    reader = answerer(max_length=32, stride=20)
+    reader = make_kind("questions")
+    reader.max_length, reader.stride = 32, 20
     assert shortened(reader, "max_length", 32).stride == 20
     assert shortened(reader, "max_length", 24).stride == 6
 
