@@ -113,8 +113,9 @@ class SelfAttention(SuiteLayer):
             query, key = _turn(query, key, self.rotary_base, length, self.head_dim)
         bias = self._attention_bias(padding_mask, batch, length)
         dropout_rate = self.dropout_rate if training else 0.0
-        # On a CPU, PyTorch's kernel has no fast path with dropout.
-        if keras.backend.backend() == "torch" and (not dropout_rate or query.is_cuda):
+        # On a CPU, PyTorch's kernel has no fast path with dropout, nor a fast gradient in half precision.
+        slow = dropout_rate or (training and self.compute_dtype != "float32")
+        if keras.backend.backend() == "torch" and (query.is_cuda or not slow):
             context = _fused_attention(query, key, value, bias, self.head_dim**-0.5, dropout_rate)
         else:
             context = self._attend(query, key, value, bias, training)
