@@ -39,18 +39,17 @@ def measure_ids(task, artifact, arrays, expected):
     }
 
 
-def measure_text(task, artifact, rows, max_length):
+def measure_text(task, artifact, rows):
     """Run an artifact that takes strings, and compare its answers with those of the task's `predict`.
 
     Args:
         task: the task that it came from, at the length of the artifact.
         artifact: an open `runner.ArtifactProcess` with `takes_text`.
         rows: list, as `given_rows` returns it.
-        max_length: int, in tokens.
     Returns:
         dict, as `measure_ids` returns it.
     """
-    rows, columns = _text_columns(task, rows, max_length)
+    rows, columns = _text_columns(task, rows)
     count = len(rows)
     answers, scores = [], []
     for start in range(0, count, BATCH_SIZE):
@@ -184,8 +183,8 @@ def _batch(arrays, rows, lengths):
     return {name: np.ascontiguousarray(array[rows][..., :length]) for name, array in arrays.items()}
 
 
-def _text_columns(task, rows, max_length):
-    """Return the rows that can be sent as strings, and what is sent: dict of lists."""
+def _text_columns(task, rows):
+    """Return the rows as strings are sent for them, and what is sent: dict of lists."""
     if task.task == "question-answering":
         found = task._read(rows)
         return rows, {"question": [row.question for row in found], "context": [row.context for row in found]}
@@ -196,9 +195,7 @@ def _text_columns(task, rows, max_length):
         return rows, {"text": [row.text for row in found], "choices": choices}
     if task.task == "relation-classification":
         found = task._read(rows)
-        marked = [relation.marked(frozenset(task.markers)) for relation in found.relations]
-        short = np.flatnonzero(task.tokenizer.encode(marked).lengths <= max_length).tolist()
-        return [rows[row] for row in short], {"text": [marked[row] for row in short]}
+        return rows, {"text": [relation.marked(frozenset(task.markers)) for relation in found.relations]}
     if task.task == "token-classification":
         rows = [row if isinstance(row, str) else " ".join(row) for row in rows]
     if rows and isinstance(rows[0], tuple):

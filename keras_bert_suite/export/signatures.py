@@ -118,6 +118,7 @@ def _classify(task, compute, tokenizer, prompt):
         if task.task == "relation-classification":
             for tag, marker in MARKED:
                 text = tf.strings.regex_replace(text, tag, marker)
+            return compute(tokenizer.encode_around(text, task.marker_ids))
         return compute(tokenizer.encode_pairs(text, text_b) if pair else tokenizer.encode_texts(text))
 
     if pair:

@@ -165,7 +165,7 @@ def _measure(keras_at, artifact, max_length, scored):
         found[0].update(scores=scores, score=scores[task.score_names[0]])
     if artifact.takes_text:
         with full_precision():
-            found.append(measure_text(task, artifact, keras_at.rows, length))
+            found.append(measure_text(task, artifact, keras_at.rows))
     opened = {"load_seconds": artifact.load_seconds, "peak_memory_mb": artifact.peak_memory() / 1e6, "length": length}
     return [{**one, **opened} for one in found]
 

@@ -14,6 +14,7 @@ from keras_bert_suite.tasks.inputs import Texts
 from keras_bert_suite.tasks.text_classifier import TextClassifier
 from keras_bert_suite.text import Ragged
 from keras_bert_suite.text.ragged import row_offsets
+from keras_bert_suite.text.truncation import cut_around
 
 __all__ = ["RelationClassifier"]
 
@@ -93,6 +94,11 @@ class RelationClassifier(TextClassifier):
         """tuple of str: the markers of entities that the vocabulary has, those with types included."""
         return tuple(token for token in self.tokenizer.vocabulary if _MARKER.fullmatch(token))
 
+    @property
+    def marker_ids(self):
+        """list of int: the token ids of `markers`."""
+        return [self.tokenizer.token_to_id(marker) for marker in self.markers]
+
     def _add_markers(self, markers):
         self.encoder, self.tokenizer = with_added_tokens(self.encoder, self.tokenizer, markers)
 
@@ -130,13 +136,12 @@ class RelationClassifier(TextClassifier):
             len(encoded),
             self.max_length,
         )
-        marker_ids = np.array([self.tokenizer.token_to_id(marker) for marker in known])
+        marker_ids = self.marker_ids
         before, after = map(len, self.tokenizer.frame.single)
         rows = [encoded[row] for row in range(len(encoded))]
         for row in long.tolist():
-            body = rows[row][before : len(rows[row]) - after]
-            body = _around(body, np.flatnonzero(np.isin(body, marker_ids)), self.max_length - before - after)
-            rows[row] = np.concatenate([rows[row][:before], body, rows[row][len(rows[row]) - after :]])
+            start, body, end = np.split(rows[row], [before, len(rows[row]) - after])
+            rows[row] = np.concatenate([start, cut_around(body, marker_ids, self.max_length - before - after), end])
         lengths = np.array([len(row) for row in rows])
         return Ragged(np.concatenate(rows), row_offsets(lengths), lengths.astype("int32"), encoded.pad_token_id)
 
@@ -147,13 +152,3 @@ class RelationClassifier(TextClassifier):
         found = self._read(x, None, pairs, columns)
         with progress_bar(len(found), "predicting", progress) as bar:
             yield found, self._logits(found, bar)
-
-
-def _around(body, markers, room):
-    """Return `room` tokens of a text that have its markers, or the surroundings of the first and of the last."""
-    first, last = int(markers.min()), int(markers.max())
-    if last - first < room:
-        start = min(max(0, (first + last + 1 - room) // 2), len(body) - room)
-        return body[start : start + room]
-    half = room // 2
-    return np.concatenate([body[first : first + room - half], body[last + 1 - half : last + 1]])

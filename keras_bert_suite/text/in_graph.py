@@ -38,8 +38,9 @@ def build_in_graph_tokenizer(tokenizer, max_length):
     `module(texts, pairs=None)` calls the one that fits. Each returns a dict of
     int32 `(B, T)` tensors `token_ids`, `segment_ids` and `padding_mask`, T
     being the longest row of the batch, at most `max_length`; longer rows are
-    truncated `"longest_first"`. Bytes that are not UTF-8 count as U+FFFD,
-    which BERT's normalizer deletes.
+    truncated `"longest_first"`, or by `encode_around(texts, token_ids)`, to be
+    called where a graph is traced, around some of their tokens. Bytes that are
+    not UTF-8 count as U+FFFD, which BERT's normalizer deletes.
 
     Args:
         tokenizer: `WordPieceTokenizer` with BERT's normalizer and pre-tokenizer.
@@ -133,10 +134,12 @@ def _module_class(tf):
 
         @tf.function(input_signature=strings)
         def encode_texts(self, texts):
-            ids = self._encode(texts)
+            return self._single(self._encode(texts))
+
+        def encode_around(self, texts, token_ids):
+            """`encode_texts`, but rows that are too long are cut around these tokens: `truncation.cut_around`."""
             budget = self._max_length - self._frame.size(pair=False)
-            sides = [Side.leading(ids, tf.minimum(ids.row_lengths(), budget))]
-            return frame_rows(tf, self._frame, sides, self._pad_token_id)
+            return self._single(_cut_around(tf, self._encode(texts), token_ids, budget))
 
         @tf.function(input_signature=strings * 2)
         def encode_pairs(self, texts, pairs):
@@ -147,6 +150,11 @@ def _module_class(tf):
             budget = self._max_length - self._frame.size(pair=True)
             kept = _longest_first(tf, *[ids.row_lengths() for ids in sides], budget)
             sides = list(map(Side.leading, sides, kept))
+            return frame_rows(tf, self._frame, sides, self._pad_token_id)
+
+        def _single(self, ids):
+            budget = self._max_length - self._frame.size(pair=False)
+            sides = [Side.leading(ids, tf.minimum(ids.row_lengths(), budget))]
             return frame_rows(tf, self._frame, sides, self._pad_token_id)
 
         def _encode(self, texts):
@@ -225,3 +233,21 @@ def _longest_first(tf, first, second, budget):
     kept_longer = tf.minimum(longer, budget - kept_shorter)
     swapped = first > second
     return tf.where(swapped, kept_longer, kept_shorter), tf.where(swapped, kept_shorter, kept_longer)
+
+
+def _cut_around(tf, ids, around, budget):
+    """`cut_around` of `truncation` in the graph, of the rows of ragged int32 `(B, None)` that are too long."""
+    rows, lengths = row_ids(tf, ids.row_splits), ids.row_lengths()
+    places = tf.range(tf.size(rows, tf.int64)) - tf.gather(ids.row_starts(), rows)
+    found = tf.reduce_any(ids.flat_values[:, tf.newaxis] == tf.constant(around, tf.int32), axis=1)
+    last = tf.maximum(tf.math.unsorted_segment_max(tf.where(found, places, 0), rows, ids.nrows()), 0)
+    first = tf.math.unsorted_segment_min(tf.where(found, places, places.dtype.max), rows, ids.nrows())
+    first = tf.minimum(first, last)  # of a row without any of the tokens, 0
+    start = tf.maximum(tf.minimum(tf.maximum((first + last + 1 - budget) // 2, 0), lengths - budget), 0)
+    near = tf.gather(last - first < budget, rows)
+    start, first, last = (tf.gather(of_row, rows) for of_row in (start, first, last))
+    half = budget // 2
+    follows, precedes = (places >= first) & (places < first + budget - half), (places > last - half) & (places <= last)
+    kept = tf.where(near, (places >= start) & (places < start + budget), follows | precedes)
+    counts = tf.minimum(lengths, budget)
+    return tf.RaggedTensor.from_row_lengths(tf.boolean_mask(ids.flat_values, kept), counts, validate=False)

@@ -1,10 +1,10 @@
-"""How many tokens of each side are kept when a row must fit a length. Counts only: no text, no ids."""
+"""Which tokens are kept when a row must fit a length."""
 
 import numpy as np
 
 from keras_bert_suite.errors import check_choice
 
-__all__ = ["STRATEGIES", "kept_lengths"]
+__all__ = ["STRATEGIES", "cut_around", "kept_lengths"]
 
 STRATEGIES = ("longest_first", "only_first", "only_second")
 
@@ -61,3 +61,26 @@ def _check_rows(fit, why, strategy, budget):
             f"truncation: row {row} cannot be shortened to {budget} tokens plus special tokens; {why}. "
             f'Received: truncation="{strategy}". Use truncation="longest_first" or a larger max_length.'
         )
+
+
+def cut_around(token_ids, around, budget):
+    """Cut a long text around some of its tokens.
+
+    Args:
+        token_ids: int `(T,)`.
+        around: int `(A,)`. Ids of the tokens; without any of them the text loses its end.
+        budget: int, fewer than T.
+    Returns:
+        int `(budget,)`: where all of the tokens stand, about the middle of the row;
+        where they are too far apart, what follows the first and what precedes the last.
+    Example:
+    >>> cut_around(np.arange(10), [4, 5], 4).tolist(), cut_around(np.arange(10), [2, 8], 4).tolist()
+    ([3, 4, 5, 6], [2, 3, 7, 8])
+    """
+    places = np.flatnonzero(np.isin(token_ids, around))
+    first, last = (int(places[0]), int(places[-1])) if len(places) else (0, 0)
+    if last - first < budget:
+        start = min(max(0, (first + last + 1 - budget) // 2), len(token_ids) - budget)
+        return token_ids[start : start + budget]
+    half = budget // 2
+    return np.concatenate([token_ids[first : first + budget - half], token_ids[last + 1 - half : last + 1]])

@@ -136,7 +136,7 @@ def test_a_saved_model_answers_strings_as_its_task(kind, written):
         def time(kind, columns):
             return 0.0
 
-    measured = measure_text(task, Artifact, hard_rows(task), 48)
+    measured = measure_text(task, Artifact, hard_rows(task))
     assert measured["max_difference"] <= 1e-5
     assert measured["label_agreement"] in (None, 1.0)
     if kind == "relations":
@@ -144,6 +144,10 @@ def test_a_saved_model_answers_strings_as_its_task(kind, written):
         one, other = runtime.run_text({"text": texts})["probabilities"]
         np.testing.assert_allclose(one, other, rtol=1e-5)
         assert one[task.labels.index(task.predict(texts[:1])[0]["label"])] == one.max()
+        filling = "please " * 60
+        texts = [f"{filling}<e1>order</e1> is{end}<e2>late</e2> {filling}" for end in (" ", f" {filling}")]
+        for text, found in zip(texts, runtime.run_text({"text": texts})["probabilities"], strict=True):
+            assert task.predict_probabilities([text])[0] == pytest.approx(found, abs=1e-5)
 
 
 def test_a_bundle_warms_every_signature_up_and_examples_answer_as_strings_do(kind, written):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from keras_bert_suite.text import WordPieceTokenizer
+from keras_bert_suite.text.truncation import cut_around
 from tests.text.hard_text import KINDS, SPECIALS, random_texts, small_vocabulary
 
 tf = pytest.importorskip("tensorflow")
@@ -84,6 +85,22 @@ def test_empty_and_long(simple):
         assert_equal(module(texts), tokenizer(texts, max_length=9))
     assert module(tf.constant([], tf.string))["token_ids"].shape == (0, 0)
     assert module(tf.constant([], tf.string), tf.constant([], tf.string))["segment_ids"].shape == (0, 0)
+
+
+def test_long_texts_are_cut_around_tokens(simple):
+    (tokenizer, module), length = simple, 9
+    around = tokenizer.mask_token_id
+    texts = ["a b " * before + "[MASK] " + "c a b " * after for before in (0, 1, 2, 4, 9) for after in (0, 1, 2, 9)]
+    texts += [f"a b {between} [MASK] c {between} [MASK] b" for between in ("", "c a", "a b c a b c", "a b c " * 9)]
+    texts += ["", "a b " * 9]
+    found = module.encode_around(texts, [around])
+    encoded = tokenizer.encode(texts)
+    for row, ids in enumerate(encoded[row] for row in range(len(texts))):
+        if len(ids) > length:
+            ids = np.concatenate([ids[:1], cut_around(ids[1:-1], [around], length - 2), ids[-1:]])
+        np.testing.assert_array_equal(found["token_ids"][row].numpy()[: len(ids)], ids)
+        assert int(found["padding_mask"][row].numpy().sum()) == len(ids)
+    assert module.encode_around(tf.constant([], tf.string), [around])["token_ids"].shape == (0, 0)
 
 
 def test_stand_ins_cannot_be_spelled(simple):
