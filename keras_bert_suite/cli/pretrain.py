@@ -135,7 +135,7 @@ def _train(options, distribution, output, state, overwrite):
         _say(options, f"before: {_scores(before)}")
     callbacks = []
     if distribution.is_chief:
-        callbacks += [] if options.json else [ProgressBar(training)]
+        callbacks += [] if options.json else [ProgressBar(training.num_examples_of)]
         callbacks += [CSVLog(state / "log.csv")]
         callbacks += [TensorBoardLog(state / "tensorboard")] if options.tensorboard else []
     in_fit = options.validation

@@ -5,6 +5,7 @@ import dataclasses
 import logging
 import math
 import random
+from functools import partial
 
 import keras
 import numpy as np
@@ -491,8 +492,8 @@ class Pretrainer(TrainableTask):
     def _speed(self, training, peak_flops):
         """Return the callback that reports how fast a training goes."""
         config = encoder_config(self.encoder)
-        flops = 0.0
-        for dataset, steps in zip(training.datasets, training.steps, strict=True):
+        tokens, flops = [], []  # of a batch, for each stage
+        for dataset in training.datasets:
             rows = dataset.num_examples / dataset.num_batches
             length, predictions = dataset.tokens_per_batch / rows, dataset.predictions_per_batch / rows
             if self.objective == "replaced_token":
@@ -500,10 +501,11 @@ class Pretrainer(TrainableTask):
                 of_row = own + pretraining_flops(config, length)
             else:
                 of_row = pretraining_flops(config, length, predictions)
-            flops += rows * of_row * steps / sum(training.steps)
+            tokens.append(dataset.tokens_per_batch)
+            flops.append(rows * of_row)
         if peak_flops is None:
             peak_flops = measured_peak_flops(_policy(self.encoder).compute_dtype)
-        return PretrainingSpeed(training.tokens_per_batch, flops, peak_flops)
+        return PretrainingSpeed(partial(training.mean, tokens), partial(training.mean, flops), peak_flops)
 
     # Scoring
 

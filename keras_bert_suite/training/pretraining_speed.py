@@ -37,15 +37,17 @@ class PretrainingSpeed(keras.callbacks.Callback):
     The first step of an epoch, which may compile, is left out where there are more.
 
     Args:
-        tokens_per_batch: float. Padding not counted.
-        flops_per_batch: float, from `models.pretraining.pretraining_flops`.
+        tokens_per_batch: function of the epoch, from 0: float. Padding not
+            counted.
+        flops_per_batch: function of the epoch: float, from
+            `models.pretraining.pretraining_flops`.
         peak_flops: optional float. What the device can do, floating point
             operations a second.
     """
 
     async_safe = True
 
-    def __init__(self, tokens_per_batch, flops_per_batch=0.0, peak_flops=None):
+    def __init__(self, tokens_per_batch, flops_per_batch, peak_flops=None):
         super().__init__()
         self.tokens_per_batch = tokens_per_batch
         self.flops_per_batch = flops_per_batch
@@ -73,6 +75,6 @@ class PretrainingSpeed(keras.callbacks.Callback):
             return
         first = self._warm if self._last[0] > self._warm[0] else self._first
         steps_per_second = (self._last[0] - first[0]) / max(self._last[1] - first[1], 1e-9)
-        logs["tokens_per_second"] = steps_per_second * self.tokens_per_batch
+        logs["tokens_per_second"] = steps_per_second * self.tokens_per_batch(epoch)
         if self.peak_flops:
-            logs["flops_utilization"] = steps_per_second * self.flops_per_batch / self.peak_flops
+            logs["flops_utilization"] = steps_per_second * self.flops_per_batch(epoch) / self.peak_flops

@@ -74,8 +74,9 @@ class ProgressBar(keras.callbacks.Callback):
     that of the whole training, validation included.
 
     Args:
-        num_examples: optional int. Examples of one epoch, or a data set with
-            an attribute of this name. Defaults to steps times `batch_size`.
+        num_examples: optional int. Examples of one epoch, a data set with an
+            attribute of this name, or a function of the epoch, from 0.
+            Defaults to steps times `batch_size`.
         batch_size: optional int. Examples of one step. Without either, the
             speed is given in steps.
     Example:
@@ -92,7 +93,8 @@ class ProgressBar(keras.callbacks.Callback):
 
     def __init__(self, num_examples=None, batch_size=None):
         super().__init__()
-        self.num_examples = getattr(num_examples, "num_examples", num_examples)
+        self._examples_of = num_examples if callable(num_examples) else None
+        self.num_examples = None if callable(num_examples) else getattr(num_examples, "num_examples", num_examples)
         self.batch_size = batch_size
         given = {"num_examples": self.num_examples, "batch_size": batch_size}
         check_positive_int("ProgressBar", **{name: value for name, value in given.items() if value is not None})
@@ -105,6 +107,8 @@ class ProgressBar(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         self._epoch = epoch
+        if self._examples_of is not None:
+            self.num_examples = self._examples_of(epoch)
         self._first = None
         self._done = 0
         self._drawn = self._validation_began = None

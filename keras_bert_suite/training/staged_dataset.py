@@ -69,20 +69,24 @@ class StagedDataset(keras.utils.PyDataset):
     @property
     def num_examples(self):
         """int. Rows of an epoch, on average."""
-        return round(self._mean("batch_size") * self.num_batches)
+        return self.num_examples_of()
+
+    def num_examples_of(self, epoch=None):
+        """Return how many rows one epoch has, as an int."""
+        return round(self.mean([dataset.batch_size for dataset in self.datasets], epoch) * self.num_batches)
 
     @property
     def tokens_per_batch(self):
         """float. On average over all stages."""
-        return self._mean("tokens_per_batch")
+        return self.mean([dataset.tokens_per_batch for dataset in self.datasets])
 
-    @property
-    def predictions_per_batch(self):
-        """float. On average over all stages."""
-        return self._mean("predictions_per_batch")
-
-    def _mean(self, name):
-        return float(np.average([getattr(dataset, name) for dataset in self.datasets], weights=self.steps))
+    def mean(self, values, epoch=None):
+        """Return the mean over the batches of an epoch, or of all of them, of what has one value a stage."""
+        bounds = self.bounds
+        if epoch is not None:
+            first = epoch % self.num_epochs * self.num_batches
+            bounds = np.clip(bounds, first, first + self.num_batches)
+        return float(np.average(values, weights=np.diff(bounds)))
 
     def __getitem__(self, index):
         return self.batch(max(self.epoch, 0), index)

@@ -285,7 +285,8 @@ def test_masks_of_the_corpus_itself(tmp_path):
     assert chosen[0].tolist() == [1] * 8
     assert chosen[1].max() > 1
     assert Corpus(directory).shard(0).masked_ids[0] != TOKENIZER.mask_token_id
-    assert one.predictions_per_batch == 2 * 90 / one.num_batches
+    [dataset] = one.datasets
+    assert dataset.predictions_per_batch == 2 * 90 / one.num_batches
 
 
 @pytest.mark.parametrize("packing", [False, True])

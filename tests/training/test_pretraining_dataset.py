@@ -153,6 +153,11 @@ def test_stages_follow_one_another_and_a_stage_may_go_round(corpus, documents):
         expected = stages[stage].batch(epoch, index)[0]["token_ids"]
         width = expected.shape[1]
         np.testing.assert_array_equal(batches[place][0]["token_ids"][:, :width], expected)
+    uneven = StagedDataset([(stages[0], 7), (stages[1], 5)], num_epochs=4)
+    rows = [[len(inputs["token_ids"]) for inputs, _, _ in uneven.starting_at(epoch)] for epoch in range(4)]
+    assert [uneven.num_examples_of(epoch) for epoch in range(4)] == [sum(epoch) for epoch in rows] == [48, 48, 32, 24]
+    assert uneven.num_examples == sum(map(sum, rows)) / 4
+    assert uneven.mean([100, 10], epoch=2) == (100 + 10 + 10) / 3
     longer = PretrainingDataset(corpus, TOKENIZER, 8, packed=True, row_length=400)
     with pytest.raises(ValueError, match="in order of length"):
         StagedDataset([(longer, 1), (stages[0], 1)])

@@ -66,6 +66,9 @@ def test_a_data_set_says_how_many_examples_it_has():
         num_examples = 7
 
     assert ProgressBar(Data()).num_examples == 7
+    by_epoch = ProgressBar(lambda epoch: 10**epoch)
+    assert "examples_per_second" in fit(make_model(), [by_epoch], epochs=2).history
+    assert by_epoch.num_examples == 10
     with pytest.raises(ValueError, match=r"ProgressBar: batch_size must be above 0. Received: batch_size=0"):
         ProgressBar(batch_size=0)
 
