@@ -354,7 +354,8 @@ class Pretrainer(TrainableTask):
                 `data.corpus.Corpus`; a list of str, or path of a file of texts;
                 or, to raise the length of rows in stages, a list of `(corpus,
                 share)` in turn, where shares of the steps add up to 1.
-            validation_data: optional corpus, scored with the same masks each time.
+            validation_data: optional corpus, scored with the same masks each
+                time, in batches of the first stage that has rows as long.
             steps: optional int. Batches to train. Rounded up to whole reports.
             epochs: optional int. Instead of `steps`: how often to go over the
                 corpus. Defaults to 1.
@@ -394,10 +395,11 @@ class Pretrainer(TrainableTask):
         )
         training.epoch = -1  # `fit` ends an epoch before the first: with a directory and without, orders are the same.
         if validation_data is not None:
-            packed = training.datasets[0].packed
-            size = training.batch_size
+            scored = self._corpus(validation_data)
+            # Batches of the stage that has rows as long: those of a stage of shorter rows have more of them.
+            like = next((one for one in training.datasets if one.longest >= scored.max_length), training.datasets[-1])
             validation_data = self._dataset(
-                self._corpus(validation_data), size, masking, packed, 0, self.pair_head, shuffle=False
+                scored, like.batch_size, masking, like.packed, 0, self.pair_head, shuffle=False
             )
         return self._train(
             training,

@@ -51,6 +51,8 @@ class PretrainingDataset(keras.utils.PyDataset):
         epoch: int. How often `on_epoch_end` was called, as `fit` also does before its first epoch.
         num_examples: int. Rows of an epoch.
         tokens_per_batch, predictions_per_batch: float. On average, padding left out.
+        shapes: set of (int, int). Tokens and masked tokens of a row, of the batches that there may be.
+        shapes_vary: bool. Whether there are several: for `as_tf_dataset`.
     Raises:
         DataError: if the corpus is empty, was made with another tokenizer, or
             has no such labels or masks.
@@ -122,6 +124,14 @@ class PretrainingDataset(keras.utils.PyDataset):
         return int(self.buckets[-1])
 
     @property
+    def shapes(self):
+        return {(int(length), self._num_predictions(length)) for length in self.buckets}
+
+    @property
+    def shapes_vary(self):
+        return len(self.shapes) > 1
+
+    @property
     def tokens_per_batch(self):
         return self.corpus.num_tokens / self.num_batches
 
@@ -134,7 +144,9 @@ class PretrainingDataset(keras.utils.PyDataset):
     # Batches
 
     def __getitem__(self, index):
-        return self.batch(max(self.epoch, 0), index)
+        # Keras on TensorFlow takes what the first two batches have in common for the shape of all.
+        differs = index == 1 and self.shapes_vary and keras.backend.backend() == "tensorflow"
+        return self.batch(max(self.epoch, 0), index, self.longest if differs else None)
 
     def on_epoch_end(self):
         if self.shuffle:
@@ -144,20 +156,16 @@ class PretrainingDataset(keras.utils.PyDataset):
         """Return the batches of one epoch from one on, as a `keras.utils.PyDataset`: for `training.fit_resumable`."""
         return Batches(self, [(epoch, index) for index in range(step, self.num_batches)])
 
-    def batch(self, epoch, index, longest=None):
+    def batch(self, epoch, index, at_least=None):
         """Return `(inputs, targets, weights)` of one batch of one epoch, each a dict.
 
         Args:
             epoch, index: int, from 0.
-            longest: optional int. Pads to so many tokens. Defaults to what the
-                rows need; on TensorFlow, where `fit` takes what the first two
-                batches have in common for the shape of all, in the second batch
-                to as many as any may need.
+            at_least: optional int. Pads to so many tokens where the rows need
+                fewer, with room for one masked token more than they need.
         """
         if not 0 <= index < self.num_batches:
             raise IndexError(f"there are {self.num_batches} batches. Received: index={index}.")
-        if longest is None and index == 1 and len(self.buckets) > 1 and keras.backend.backend() == "tensorflow":
-            longest = self.longest
         pieces = self._pieces(epoch, index)
         count = sum(len(rows) for _, rows in pieces)
         if count < self.batch_size and not self.packed:  # rows that only fill up the last batch
@@ -166,7 +174,7 @@ class PretrainingDataset(keras.utils.PyDataset):
         parts = [group.take(rows) for group, rows in pieces]
         rows = parts[0] if len(parts) == 1 else parts[0].joined(parts[1:])
         seed = (self.seed, epoch, index)
-        return (self._packed_batch if self.packed else self._padded_batch)(rows, count, seed, longest)
+        return (self._packed_batch if self.packed else self._padded_batch)(rows, count, seed, at_least)
 
     def length_of(self, epoch, index):
         """Return to how many tokens the rows of a batch are padded."""
@@ -176,11 +184,11 @@ class PretrainingDataset(keras.utils.PyDataset):
     def _bucket(self, length):
         return int(self.buckets[np.searchsorted(self.buckets, length)])
 
-    def _padded_batch(self, rows, count, seed, longest):
-        length = longest or self._bucket(rows.lengths.max())
+    def _padded_batch(self, rows, count, seed, at_least):
+        length = max(self._bucket(rows.lengths.max()), at_least or 0)
         masked = self._masked(rows, rows.offsets, seed)
         inputs = Ragged(masked.token_ids, rows.offsets, rows.second_starts, self.pad_token_id).pad(length=length)
-        inputs["masked_positions"], targets, weights = self._predictions(masked, rows.offsets, length, longest)
+        inputs["masked_positions"], targets, weights = self._predictions(masked, rows.offsets, length, at_least)
         weights[count:] = 0
         targets, weights = {"masked_lm": targets}, {"masked_lm": weights}
         if self.pair_head:
@@ -195,12 +203,12 @@ class PretrainingDataset(keras.utils.PyDataset):
             weights["replaced_token"][count:] = 0
         return inputs, targets, weights
 
-    def _packed_batch(self, rows, count, seed, longest):
+    def _packed_batch(self, rows, count, seed, at_least):
         granularity = "coarse" if compiles_per_shape() else "exact"
         [plan] = plan_packed_batches(
             rows.lengths, self.batch_size, self.row_length, None, shuffle=False, granularity=granularity
         )
-        length = longest or self.row_length
+        length = max(self.row_length, at_least or 0)
         in_order = np.lexsort((plan.starts, plan.rows))
         packed_lengths = np.bincount(plan.rows, rows.lengths[plan.examples], plan.size).astype("int64")
         offsets = row_offsets(packed_lengths)  # of rows of several texts, which follow one another without a gap
@@ -218,7 +226,7 @@ class PretrainingDataset(keras.utils.PyDataset):
         for name, (array, filler) in values.items():
             inputs[name] = np.full((plan.size, length), filler, "int32")
             inputs[name][there] = array
-        inputs["masked_positions"], targets, weights = self._predictions(masked, offsets, length, longest)
+        inputs["masked_positions"], targets, weights = self._predictions(masked, offsets, length, at_least)
         return inputs, {"masked_lm": targets}, {"masked_lm": weights}
 
     def _masked(self, rows, offsets, seed):
@@ -226,9 +234,8 @@ class PretrainingDataset(keras.utils.PyDataset):
             return Masked(rows.token_ids, rows.masked_places, rows.masked_ids)
         return mask_tokens(rows.token_ids, offsets, self.vocabulary, seed, self.masking, rows.word_starts)
 
-    def _predictions(self, masked, offsets, length, longest):
-        # One place more where the length is not the rows' own: see `batch`.
-        places = self._num_predictions(length) + (longest is not None)
+    def _predictions(self, masked, offsets, length, at_least):
+        places = self._num_predictions(length) + (at_least is not None)
         return place_predictions(masked, offsets, places, self.pad_token_id)
 
     def _num_predictions(self, length):
@@ -294,7 +301,7 @@ class PretrainingDataset(keras.utils.PyDataset):
         window = max(1, min(WINDOW, count // 4)) * self.batch_size
         by_length = np.lexsort((lengths[order[whole]], np.arange(count * self.batch_size) // window))
         batches = rng.permutation(order[whole][by_length].reshape(count, -1))
-        if key[1] == 0:  # a short one first: see `batch`
+        if key[1] == 0:  # a short one first: see `__getitem__`
             shortest = int(lengths[batches].max(axis=1).argmin())
             batches[[0, shortest]] = batches[[shortest, 0]]
         order[whole] = batches.reshape(-1)
@@ -332,6 +339,10 @@ class Batches(keras.utils.PyDataset):
         super().__init__(dataset.workers, dataset.use_multiprocessing, dataset.max_queue_size)
         self._dataset = dataset
         self._places = places
+
+    @property
+    def shapes_vary(self):
+        return self._dataset.shapes_vary
 
     def __len__(self):
         return len(self._places)

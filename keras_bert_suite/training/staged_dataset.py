@@ -51,8 +51,20 @@ class StagedDataset(keras.utils.PyDataset):
         lengths = [dataset.longest for dataset in self.datasets]
         if lengths != sorted(lengths):
             raise ValueError(f"StagedDataset: stages must be in order of length. Received: lengths {lengths}.")
-        several = len({*lengths, *(length for dataset in self.datasets for length in dataset.buckets)}) > 1
-        self._longest = lengths[-1] if several and keras.backend.backend() == "tensorflow" else None
+
+        # For who lets Keras on TensorFlow read them: see `PretrainingDataset.__getitem__`.
+        first, lengths = self.datasets[0].length_of(0, 0), sorted({length for length, _ in self.shapes})
+        self._second_length = next((length for length in lengths if length > first), lengths[-1])
+
+    @property
+    def shapes(self):
+        """set of (int, int). As in `PretrainingDataset`."""
+        return set.union(*(dataset.shapes for dataset in self.datasets))
+
+    @property
+    def shapes_vary(self):
+        """bool. As in `PretrainingDataset`."""
+        return len(self.shapes) > 1
 
     @property
     def num_batches(self):
@@ -89,7 +101,8 @@ class StagedDataset(keras.utils.PyDataset):
         return float(np.average(values, weights=np.diff(bounds)))
 
     def __getitem__(self, index):
-        return self.batch(max(self.epoch, 0), index)
+        differs = index == 1 and self.shapes_vary and keras.backend.backend() == "tensorflow"
+        return self.batch(max(self.epoch, 0), index, self._second_length if differs else None)
 
     def on_epoch_end(self):
         self.epoch += 1
@@ -98,7 +111,7 @@ class StagedDataset(keras.utils.PyDataset):
         """As `PretrainingDataset.starting_at`."""
         return Batches(self, [(epoch, index) for index in range(step, self.num_batches)])
 
-    def batch(self, epoch, index):
+    def batch(self, epoch, index, at_least=None):
         """As `PretrainingDataset.batch`."""
         if not 0 <= index < self.num_batches:
             raise IndexError(f"there are {self.num_batches} batches. Received: index={index}.")
@@ -106,7 +119,7 @@ class StagedDataset(keras.utils.PyDataset):
         stage = int(np.searchsorted(self.bounds, step, side="right")) - 1
         dataset = self.datasets[stage]
         turn, number = divmod(step - int(self.bounds[stage]), dataset.num_batches)
-        return dataset.batch(turn, number, self._longest if index == 1 else None)
+        return dataset.batch(turn, number, at_least)
 
     def fingerprint(self):
         """As in `PretrainingDataset`."""

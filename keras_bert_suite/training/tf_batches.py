@@ -24,9 +24,11 @@ def as_tf_dataset(batches, examples=None, class_weight=None):
 
     Args:
         batches: `keras.utils.PyDataset` of arrays, in tuples and dicts. For
-            several epochs, pass `EpochsOf` to `fit` too.
+            several epochs, pass `EpochsOf` to `fit` too. With an attribute
+            `shapes_vary` that is true, batches may be of any length.
         examples: optional list of batches. What their shapes have in common,
-            the first axis aside, all batches must have. Defaults to the first two.
+            the first axis aside, all other batches must have. Defaults to the
+            first two.
         class_weight: optional dict, as for `fit`, which on TensorFlow reads
             beyond its end where a label has none.
     Raises:
@@ -35,10 +37,13 @@ def as_tf_dataset(batches, examples=None, class_weight=None):
     """
     import tensorflow as tf
 
+    vary = getattr(batches, "shapes_vary", False)
+
     def signature_of(*arrays):
         arrays = list(map(np.asarray, arrays))
         sizes = map(set, zip(*(array.shape[1:] for array in arrays), strict=True))
-        return tf.TensorSpec((None, *(size.pop() if len(size) == 1 else None for size in sizes)), arrays[0].dtype)
+        shape = (size.pop() if len(size) == 1 and not vary else None for size in sizes)
+        return tf.TensorSpec((None, *shape), arrays[0].dtype)
 
     def as_read(batch):
         return as_fit_reads(batch) if class_weight is None else _with_class_weight(batch, class_weight)

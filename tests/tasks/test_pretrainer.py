@@ -206,6 +206,24 @@ def test_the_length_of_rows_is_raised_in_stages(corpora):
     assert len(history["loss"]) == 2
 
 
+@pytest.mark.per_backend
+@pytest.mark.parametrize("directory", [None, "state"])
+def test_stages_of_equal_rows_may_need_other_lengths(corpora, tmp_path, directory):
+    pretrainer = Pretrainer.from_config(CONFIG, TOKENIZER, pair_head="next_sentence", seed=0)
+    stages = [(corpora["long"], 0.25), (corpora["long"], 0.75)]
+    options = {"steps": 8, "batch_size": [90, 2], "report_steps": 1}  # 90 rows need the longest length, 2 may not
+    dataset = pretrainer.dataset(stages, **options)
+    lengths = [batch[0]["token_ids"].shape for epoch in range(8) for batch in dataset.starting_at(epoch)]
+    assert lengths[:2] == [(90, 24)] * 2
+    assert (2, 16) in lengths
+    directory = directory and tmp_path / directory
+    history = pretrainer.fit(
+        stages, validation_data=corpora["held_out"], directory=directory, peak_flops=0, verbose=0, **options
+    ).history
+    assert np.isfinite(history["val_loss"]).all()
+    assert len(history["loss"]) == 8
+
+
 @slow_to_compile
 def test_text_is_trained_on_and_scored_as_it_is(tmp_path):
     path = tmp_path / "texts.txt"

@@ -163,6 +163,23 @@ def test_stages_follow_one_another_and_a_stage_may_go_round(corpus, documents):
         StagedDataset([(longer, 1), (stages[0], 1)])
 
 
+def test_batches_tell_whether_their_shapes_vary(corpus):
+    short = PretrainingDataset(corpus, TOKENIZER, 2)
+    whole, packed = (PretrainingDataset(corpus, TOKENIZER, ROWS, packed=packed) for packed in (False, True))
+    assert short.shapes_vary
+    assert not whole.shapes_vary
+    assert not packed.shapes_vary
+    assert not StagedDataset([(whole, 1), (whole, 1)]).shapes_vary
+    staged = StagedDataset([(whole, 1), (short, 1)])
+    assert staged.shapes_vary
+    assert staged.starting_at(0).shapes_vary
+    assert staged.shapes == short.shapes
+    lengths = [short.starting_at(0)[index][0]["token_ids"].shape[1] for index in range(2)]
+    assert lengths == [short.length_of(0, index) for index in range(2)]  # no second batch longer than it need be
+    if keras.backend.backend() == "tensorflow":  # but where `fit` looks at it
+        assert short[1][0]["token_ids"].shape[1] == short.longest
+
+
 def test_data_sets_are_told_apart(corpus, documents):
     made = [
         PretrainingDataset(corpus, TOKENIZER, 8),

@@ -38,6 +38,13 @@ def test_shapes_are_what_the_examples_have_in_common():
     assert shapes_of(as_tf_dataset(batches, [batch_of(4, 7)])) == ([None, 7], [None])
 
 
+def test_a_data_set_may_tell_that_shapes_vary():
+    batches = Batches([batch_of(4, 7), batch_of(4, 7), batch_of(1, 3)])
+    batches.shapes_vary = True
+    assert shapes_of(as_tf_dataset(batches)) == ([None, None], [None])
+    assert len(list(as_tf_dataset(batches, [batches[0]]))) == 3
+
+
 def test_every_batch_comes_once_and_in_order():
     batches = Batches([batch_of(rows, 8) for rows in (4, 4, 1)])
     dataset = as_tf_dataset(batches, [batches[0], batches[1]])
