@@ -144,7 +144,16 @@ class Pretrainer(TrainableTask):
 
     @classmethod
     def from_pretrained(
-        cls, source, *, pair_head=None, objective=None, generator=None, dtype=None, revision=None, max_length=None
+        cls,
+        source,
+        *,
+        pair_head=None,
+        objective=None,
+        generator=None,
+        dtype=None,
+        revision=None,
+        max_length=None,
+        seed=None,
     ):
         """Go on from a checkpoint, heads included where it has them.
 
@@ -157,9 +166,15 @@ class Pretrainer(TrainableTask):
             dtype: optional str or `keras.DTypePolicy`, e.g. `"mixed_bfloat16"`;
                 `"auto"` is the type of the stored weights.
             revision: optional str. Branch, tag or commit on the Hub.
+            seed: optional int. Governs the weights that the checkpoint lacks.
         Raises:
             CheckpointError: if the checkpoint is incomplete or damaged.
         """
+        with _seeded(seed):
+            return cls._opened_from(source, revision, dtype, objective, pair_head, generator, max_length)
+
+    @classmethod
+    def _opened_from(cls, source, revision, dtype, objective, pair_head, generator, max_length):
         checkpoint, tokenizer = open_pretrained(source, revision)
         if objective is None:
             objective = "replaced_token" if "replaced_token" in checkpoint.heads else "masked_lm"
@@ -178,7 +193,8 @@ class Pretrainer(TrainableTask):
                 task._build(discriminator=model)
                 _fill(task.generator, generator_checkpoint)
             else:
-                logger.warning("%s has no generator: starting from new weights there.", checkpoint.path)
+                if generator is None:
+                    logger.warning("%s has no generator: starting from new weights there.", checkpoint.path)
                 task._build(discriminator=model)
                 new_parts |= {GENERATOR}
         else:
@@ -541,7 +557,8 @@ class Pretrainer(TrainableTask):
             weighted_metrics=self._metrics(scorer, more=True),
             jit_compile="auto" if compiles_per_shape() else False,
         )
-        found = scorer.evaluate(readable(dataset), verbose=int(progress), return_dict=True)
+        with self._same_draws(seed):
+            found = scorer.evaluate(readable(dataset), verbose=int(progress), return_dict=True)
         loss = found["masked_lm_cross_entropy"]
         scores = {
             "masked_lm_loss": loss,
@@ -551,6 +568,20 @@ class Pretrainer(TrainableTask):
         for name in names[1:]:
             scores |= {f"{name}_{what}": found[f"{name}_{what}"] for what in ("loss", "accuracy")}
         return scores
+
+    @contextlib.contextmanager
+    def _same_draws(self, seed):
+        """Draw the tokens that replace others from `seed` inside the block, and go on as if it had not been."""
+        if self.objective != "replaced_token":
+            yield
+            return
+        state = self.model.get_layer("replace_tokens").seed_generator.state
+        before = keras.ops.convert_to_numpy(state)
+        state.assign(np.array([seed, 0], "uint32"))
+        try:
+            yield
+        finally:
+            state.assign(before)
 
 
 def _check_heads(config, objective, pair_head):

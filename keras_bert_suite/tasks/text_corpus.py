@@ -72,11 +72,6 @@ class TextCorpus:
     def __len__(self):
         return 1
 
-    @property
-    def shard_rows(self):
-        """list of int."""
-        return [self.num_rows]
-
     def shard(self, index):
         """Return the one shard."""
         return self._shard

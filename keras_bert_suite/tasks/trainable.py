@@ -336,13 +336,13 @@ class TrainableTask(Exportable):
         return build_packed(self.model) if isinstance(x, PackedDataset) else self.model
 
     def _draw_under(self, seed):
-        """Draw new weights and dropout from `seed`, without touching any global generator."""
+        """Draw new weights, dropout and replaced tokens from `seed`, without touching any global generator."""
         kernels = [weight for weight in self.model.weights if weight.path.endswith("/kernel")]
         for number, kernel in enumerate(kernel for kernel in kernels if _part(kernel) in self._new_parts):
             initializer = truncated_normal(encoder_config(self.encoder).initializer_range, seed=seed + number)
             kernel.assign(initializer(kernel.shape))
         for number, layer in enumerate(self.model._flatten_layers()):
-            if isinstance(layer, keras.layers.Dropout) and layer.rate > 0:
+            if getattr(layer, "seed_generator", None) is not None:
                 layer.seed_generator.state.assign(np.array([seed, number], "uint32"))
 
 
