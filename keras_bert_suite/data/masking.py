@@ -209,7 +209,7 @@ def _choose_words(tokens, rows, begins, budgets, masking, rng):
         units = _join_words(new_run[firsts], masking, rng)
     rows = rows[firsts]
     order = np.argsort(rows + rng.random(units[-1] + 1)[units], kind="stable")  # the words of a unit stay together
-    taken = order[_fitting(rows[order], lengths[order], budgets)]
+    taken = order[_fitting(rows[order], units[order], lengths[order], budgets)]
     places = row_positions(firsts[taken], lengths[taken])
     if masking.strategy == "span":  # a span is masked, replaced or kept as a whole
         draws = np.repeat(rng.random(units[-1] + 1)[units[taken]], lengths[taken])
@@ -235,26 +235,38 @@ def _join_words(new_run, masking, rng):
     return np.cumsum(begins) - 1
 
 
-def _fitting(rows, lengths, budgets):
+def _fitting(rows, units, lengths, budgets):
     """Return which words, taken in order, fit into what is left of their row's budget, as bool `(W,)`.
 
+    Of a unit, words are taken that follow one another: what comes after one
+    that is too long stays out where one before it is in.
+
     Args:
-        rows: int `(W,)`, ascending.
+        rows, units: int `(W,)`, equal ones together.
     """
     left = budgets.copy()
     taken = np.zeros(len(rows), bool)
-    waiting = np.flatnonzero(lengths <= left[rows])
-    while len(waiting):
-        row, length = rows[waiting], lengths[waiting]
-        sums = np.cumsum(length)
-        first = np.flatnonzero(np.append(True, np.diff(row) > 0))
-        sums -= np.repeat(sums[first] - length[first], np.diff(np.append(first, len(row))))  # within each row
-        fits = sums <= left[row]  # all up to the first that is too long
-        taken[waiting[fits]] = True
-        left -= np.bincount(row[fits], length[fits], minlength=len(left)).astype("int64")
+    begun = np.zeros(len(rows), bool)  # by unit
+    waiting = np.arange(len(rows))
+    while True:
+        too_long, unit = lengths[waiting] > left[rows[waiting]], units[waiting]
+        before = _sums_within(unit, ~too_long) + begun[unit]
+        ended = _sums_within(unit, too_long & (before > 0)) > 0
+        waiting = waiting[~(too_long | ended)]
+        if not len(waiting):
+            return taken
+        row = rows[waiting]
+        fits = _sums_within(row, lengths[waiting]) <= left[row]  # all up to the first that is too long
+        taken[waiting[fits]] = begun[units[waiting[fits]]] = True
+        left -= np.bincount(row[fits], lengths[waiting][fits], minlength=len(left)).astype("int64")
         waiting = waiting[~fits]
-        waiting = waiting[lengths[waiting] <= left[rows[waiting]]]
-    return taken
+
+
+def _sums_within(groups, values):
+    """Return the cumulative sums of `values` in each run of equal `groups`, int `(W,)`."""
+    sums = np.cumsum(values, dtype="int64")
+    first = np.flatnonzero(np.append(True, np.diff(groups) != 0)) if len(groups) else np.arange(0)
+    return sums - np.repeat(sums[first] - values[first], np.diff(np.append(first, len(groups))))
 
 
 def place_predictions(masked, offsets, num_predictions, pad_token_id=0):

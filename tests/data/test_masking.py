@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import keras_bert_suite as kbs
+from keras_bert_suite.data import masking as masking_module
 from keras_bert_suite.data.masking import Masking, MaskingVocabulary, mask_tokens, place_predictions
 
 STRATEGIES = ("token", "word", "ngram", "span")
@@ -99,6 +100,17 @@ def test_random_tokens_are_drawn_equally_often():
     expected = len(masked.places) / 990
     statistic = ((counts[10:] - expected) ** 2 / expected).sum()
     assert abs(statistic - 989) < 5 * np.sqrt(2 * 989)
+
+
+@pytest.mark.parametrize("strategy", ["ngram", "span"])
+def test_a_run_ends_before_a_word_that_is_too_long(strategy, monkeypatch):
+    ids = np.array([10] * 300)
+    starts = np.arange(300) % 10 != 9  # of ten tokens the last two are one word
+    rows = np.arange(0, 301, 10)
+    starts[rows[:-1] + 4] = False  # and so are the fourth and the fifth, for which three leave no room
+    monkeypatch.setattr(masking_module, "_join_words", lambda *_: np.repeat(np.arange(30), 8))  # a row is a run
+    masked = mask_tokens(ids, rows, VOCABULARY, 1, Masking(strategy=strategy, rate=0.4), word_starts=starts)
+    assert [(masked.places[masked.places // 10 == row] % 10).tolist() for row in range(30)] == [[0, 1, 2]] * 30
 
 
 @pytest.mark.parametrize("strategy", ["word", "ngram", "span"])
