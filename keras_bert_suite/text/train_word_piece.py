@@ -43,8 +43,9 @@ def train_word_piece(
         num_unused: int. Tokens `[unused0]`, `[unused1]`, ... to be given a meaning later.
         min_frequency: int. A character or a pair that is met less often is left out.
         max_alphabet: optional int. Different characters at most; rarer ones
-            become `[UNK]`. Defaults to three quarters of `vocab_size`, and more
-            where the texts have no pairs to fill the rest.
+            become `[UNK]`. Defaults to as many as fill three quarters of
+            `vocab_size`, those with a `##` form counted twice, and more where
+            the texts have no pairs to fill the rest.
         max_length: optional int, in tokens, of the tokenizer.
     Returns:
         `WordPieceTokenizer`. The special tokens come first, `[PAD]` with id 0,
@@ -77,16 +78,23 @@ def train_word_piece(
     def words_of(text):
         return [word for word, _ in pre_tokenizer.pre_tokenize_str(normalizer.normalize_str(text))]
 
+    unused = [f"[unused{number}]" for number in range(num_unused)]
+    kept = list(dict.fromkeys([*BERT_TOKENS.values(), *_checked_words(reserved, words_of), *unused]))
+
     letters = _letters(texts, normalizer, min_frequency)
-    alphabet = sorted(letters[: max_alphabet or max(1, vocab_size * 3 // 4)])
+    continue_words = np.array([len(words_of("a" + letter)) == 1 for letter in letters], bool)
+    if max_alphabet is None:
+        room = min(vocab_size * 3 // 4, vocab_size - len(kept))
+        num_letters = max(1, int(np.searchsorted(np.cumsum(1 + continue_words), room, side="right")))
+    else:
+        num_letters = max_alphabet
+    alphabet = sorted(letters[:num_letters])
     if not alphabet:
         raise DataError(
             f"training a vocabulary needs text. Received: no character that is met {min_frequency} times or more. "
             "Check the files, or lower min_frequency."
         )
-    continuing = [letter for letter in alphabet if len(words_of("a" + letter)) == 1]
-    unused = [f"[unused{number}]" for number in range(num_unused)]
-    kept = [*BERT_TOKENS.values(), *_checked_words(reserved, words_of), *unused]
+    continuing = sorted(letter for letter, is_one in zip(letters[:num_letters], continue_words, strict=False) if is_one)
     kept = list(dict.fromkeys([*kept, *alphabet, *(f"##{letter}" for letter in continuing)]))
     if len(kept) > vocab_size:
         raise ValueError(

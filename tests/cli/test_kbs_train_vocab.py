@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 
 import pytest
 
@@ -51,7 +52,7 @@ def test_what_cannot_be_done_is_refused(kbs, files, tmp_path):
         ((tmp_path / "bad.txt",), "bad.txt:2: invalid UTF-8: 0xFF"),
         ((tmp_path / "empty.txt",), "needs text"),
         ((files / "c.jsonl",), "'text'"),
-        ((files / "a.txt", "--size", 9), "vocab_size must hold"),
+        ((files / "a.txt", "--size", 6), "vocab_size must hold"),
         ((files / "a.txt", "--strip-accents", "--keep-accents"), "exclude each other"),
     ]:
         code, _, err = kbs("train-vocab", *words, "--output", tmp_path / "new")
@@ -60,3 +61,10 @@ def test_what_cannot_be_done_is_refused(kbs, files, tmp_path):
     code, _, _ = kbs("train-vocab", tmp_path / "bad.txt", "--output", tmp_path / "new", "--errors", "replace")
     assert code == 0
     assert kbs("train-vocab", files / "a.txt", "--output", tmp_path / "new")[0] == 2
+
+
+def test_a_pipe_is_refused(kbs, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    code, _, err = kbs("train-vocab", tmp_path / "pipe", "--output", tmp_path / "new")
+    assert code == 2
+    assert "pipe: a pipe cannot be gone through twice" in err

@@ -75,6 +75,16 @@ def test_rare_characters_give_way_to_frequent_ones():
     assert tokenizer.tokenize("aa bb cc") == ["a", "##a", "b", "##b", "[UNK]"]
 
 
+def test_continuing_characters_take_their_room():
+    letters = [chr(0x4E00 + number) for number in range(400)]
+    texts = ["".join(letters[number:]) for number in range(300)]
+    tokenizer = train_word_piece(texts, vocab_size=200, split_chinese=False, min_frequency=1)
+    tokens = set(tokenizer.vocabulary)
+    assert len(tokens) == 200
+    assert {f"##{letter}" for letter in letters[299:370]} <= tokens  # the most frequent
+    assert train_word_piece(texts, vocab_size=200, split_chinese=False, num_unused=120).vocab_size == 200
+
+
 def test_a_cased_vocabulary_keeps_capitals_and_accents():
     tokenizer = train_word_piece(GERMAN, vocab_size=200, lowercase=False)
     assert tokenizer.tokenize("Straße") == ["Straße"]

@@ -1,8 +1,11 @@
 """The texts of a corpus, gone through as often as wanted."""
 
+import os
+
 from keras_bert_suite.data.corpus.decoding import documents_of
 from keras_bert_suite.data.corpus.inputs import find_inputs
 from keras_bert_suite.data.corpus.pieces import read_pieces
+from keras_bert_suite.errors import DataError
 
 __all__ = ["CorpusTexts"]
 
@@ -22,7 +25,7 @@ class CorpusTexts:
         inputs: list of `Input`.
         size: int. Bytes of all files on disk.
     Raises:
-        DataError: if there is no such file; in the loop, if one cannot be read.
+        DataError: if there is no such file, or it is a pipe; in the loop, if one cannot be read.
     Example:
     >>> import pathlib, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -33,6 +36,10 @@ class CorpusTexts:
 
     def __init__(self, paths, column="text", errors="strict", progress=None):
         self.inputs = find_inputs(paths)
+        for source in self.inputs:
+            if not os.path.isfile(source.path):
+                message = "a pipe cannot be gone through twice. Write the text to a file, and name that."
+                raise DataError(message, source.path)
         self.size = sum(source.size for source in self.inputs)
         self._column, self._errors, self._progress = column, errors, progress
 
