@@ -81,7 +81,7 @@ def add_arguments(parser):
     parser.add_argument("--keep", type=positive_int, default=2, metavar="N", help="states that stay (default: 2)")
     parser.add_argument("--tensorboard", action="store_true", help="write OUTPUT/tensorboard too")
     parser.add_argument("--warmup-steps", type=whole_number, metavar="N", help="instead of --warmup-ratio")
-    add_recipe(parser)
+    add_recipe(parser, peak="2e-4 for new weights, 5e-5 for others,")
     add_seed(parser)
 
 
@@ -160,8 +160,8 @@ def _train(options, distribution, output, state, overwrite):
         "output": options.output,
         "objective": pretrainer.objective,
         "pair_head": pretrainer.pair_head,
-        "steps": sum(training.steps),
-        "tokens": round(training.tokens_per_batch * sum(training.steps)),
+        "steps": len(history["loss"]) * training.num_batches,  # fewer than asked for where patience ended it
+        "tokens": round(sum(map(training.tokens_of, range(len(history["loss"]))))),
         "loss": history["loss"][-1],
         "seconds": round(time.perf_counter() - began, 1),
     }
@@ -202,7 +202,7 @@ def _open(options, corpora):
         pair_head = kind if learnt else None
     given = {"dtype": options.dtype, "objective": objective, "pair_head": pair_head}
     if source:
-        return Pretrainer.from_pretrained(source, **given)
+        return Pretrainer.from_pretrained(source, seed=options.seed, **given)
     pretrainer = Pretrainer.from_config(config, load_tokenizer(corpora[0].directory), seed=options.seed, **given)
     if options.embeddings == "cooccurrence":
         _say(options, "counting which tokens stand together ...")

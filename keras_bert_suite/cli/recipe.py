@@ -6,7 +6,7 @@ __all__ = ["add_recipe", "recipe_from"]
 
 #: Option -> (field of `training.Recipe`, what argparse is told of it).
 OPTIONS = {
-    "--learning-rate": ("learning_rate", positive_float, "X", "the peak (default: 5e-5 at width 768, by width)"),
+    "--learning-rate": ("learning_rate", positive_float, "X", "the peak (default: {peak} at width 768, by width)"),
     "--optimizer": ("optimizer", ("adamw", "lamb"), None, "default: adamw"),
     "--schedule": ("schedule", ("linear", "cosine", "constant"), None, "after the warm-up (default: linear)"),
     "--warmup-ratio": ("warmup_ratio", float, "X", "share of the steps spent rising (default: 0.1)"),
@@ -24,10 +24,16 @@ OPTIONS = {
 }
 
 
-def add_recipe(parser):
-    """Add one option for every field of a recipe."""
+def add_recipe(parser, peak="5e-5"):
+    """Add one option for every field of a recipe.
+
+    Args:
+        parser: `argparse.ArgumentParser`.
+        peak: str. The default learning rate, in words.
+    """
     group = parser.add_argument_group("how to train")
     for option, (field, kind, metavar, text) in OPTIONS.items():
+        text = text.format(peak=peak)
         if kind is bool:
             group.add_argument(option, dest=field, action="store_const", const=True, help=text)
         elif isinstance(kind, tuple):

@@ -92,6 +92,10 @@ class StagedDataset(keras.utils.PyDataset):
         """float. On average over all stages."""
         return self.mean([dataset.tokens_per_batch for dataset in self.datasets])
 
+    def tokens_of(self, epoch):
+        """Return how many tokens one epoch has, padding left out, as a float."""
+        return self.mean([dataset.tokens_per_batch for dataset in self.datasets], epoch) * self.num_batches
+
     def mean(self, values, epoch=None):
         """Return the mean over the batches of an epoch, or of all of them, of what has one value a stage."""
         bounds = self.bounds

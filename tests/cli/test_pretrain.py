@@ -53,6 +53,16 @@ def test_from_new_weights_and_on_from_them(kbs, folder, tmp_path):
     assert result["validation"]["masked_lm_loss"] < result["before"]["masked_lm_loss"]
 
 
+def test_what_patience_left_out_is_not_told_as_done(kbs, folder, tmp_path):
+    words = ["pretrain", "--data", folder / "train", "--config", folder / "config.json", "--output", tmp_path / "model"]
+    words += ["--validation", folder / "held_out", "--steps", 60, "--batch-size", 8, "--report-every", 3]
+    code, out, errors = kbs(*words, "--learning-rate", 5, "--patience", 1, "--json")
+    assert code == 0, errors
+    result, reports = json.loads(out), len((tmp_path / "model" / "log.csv").read_text().splitlines()) - 1
+    assert result["steps"] == 3 * reports < 60
+    assert result["tokens"] < 3 * reports * 8 * 16
+
+
 def _stop(*arguments, **options):
     raise KeyboardInterrupt
 
