@@ -134,6 +134,8 @@ def _build(options, tokenizer, settings):
 def _build_with_beam(options, tokenizer, settings):
     from keras_bert_suite.data.corpus.beam import run_pipeline
 
+    if options.overwrite:
+        raise ValueError("--overwrite is not for --beam, whose directory may be anywhere. Remove it, or name another.")
     return run_pipeline(options.files, tokenizer, options.output, shlex.split(options.beam), **settings)
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -59,7 +60,10 @@ def beam_pipeline(pipeline, files, tokenizer, directory, *, segmenter=None, part
     """
     beam = require("apache_beam", "Building a corpus with Beam")
     settings = CorpusSettings(**settings)
-    inputs = [source for path in _listed(files) for source in _found(path)]
+    found = {}
+    for source in (source for path in _listed(files) for source in _found(path)):
+        found.setdefault(source.path if _is_remote(source.path) else os.path.realpath(source.path), source)
+    inputs = list(found.values())
     directory = str(directory)
     if _is_remote(directory):
         _check_absent(directory)

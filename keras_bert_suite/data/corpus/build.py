@@ -203,7 +203,9 @@ def write_corpus_manifest(directory, identity, entries):
     records = [record for entry in entries for record in entry["shards"]]
     counts = {name: sum(entry[name] for entry in entries) for name in ("documents", "sentences")}
     if not records:
-        shutil.rmtree(directory)
+        emptied(directory)
+        if not directory.is_symlink():
+            directory.rmdir()
         if not counts["sentences"]:
             raise DataError(f"a corpus needs text. Received: none in {identity['inputs']['files']} file(s).")
         raise DataError(

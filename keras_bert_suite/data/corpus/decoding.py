@@ -11,7 +11,8 @@ __all__ = ["ERRORS", "documents_of", "json_texts", "row_text"]
 #: What becomes of bytes that are not UTF-8.
 ERRORS = ("strict", "replace")
 
-REMEDY = 'Write the file anew, or have such bytes replaced: errors="replace"'
+REPLACED = 'have such bytes replaced: errors="replace", or --errors replace'
+REMEDY = f"Write the file anew, or {REPLACED}"
 
 BLANK_LINE = re.compile(r"\n\s*\n")
 
@@ -114,7 +115,7 @@ def _fault(piece, data, place, what):
     in_line = place - data.rfind(b"\n", 0, place)
     return DataError(
         f"{what} at byte {in_line} of the line, byte {piece.offset + removed + place + 1} of the text. Save the file "
-        'as UTF-8, e.g. with "iconv -f WINDOWS-1252 -t UTF-8", or have such bytes replaced: errors="replace".',
+        f'as UTF-8, e.g. with "iconv -f WINDOWS-1252 -t UTF-8", or {REPLACED}.',
         piece.path,
         _line(piece, removed + place),
     )

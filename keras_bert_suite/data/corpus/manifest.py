@@ -107,11 +107,6 @@ class Corpus:
         """Return the number of shards."""
         return len(self._records)
 
-    @property
-    def shard_rows(self):
-        """list of int. Rows of each shard."""
-        return [record["rows"] for record in self._records]
-
     def shard(self, index):
         """Read one shard, after comparing it with its checksum.
 

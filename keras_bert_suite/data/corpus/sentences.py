@@ -2,6 +2,7 @@
 
 import re
 
+from keras_bert_suite.data.corpus.decoding import BLANK_LINE
 from keras_bert_suite.errors import require
 
 __all__ = ["LINES", "default_segmenter", "document_sentences"]
@@ -14,7 +15,6 @@ LONGEST_PARAGRAPH = 16_000
 UNSPACED = "\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef"
 UNSPACED_LINE_END = re.compile(f"\n(?=[{UNSPACED}])(?<=[{UNSPACED}]\n)")
 UNSPACED_SENTENCE = re.compile("(?<=[。！？])(?![。！？…”’」』）〉》\"'])")
-BLANK_LINE = re.compile(r"\n\s*\n")
 
 
 def default_segmenter(language):

@@ -32,6 +32,8 @@ def find_continuations(tokenizer, language, sentences, rows):
     if language.split("-")[0] not in CHINESE:
         return _by_characters(tokenizer, sentences, find_words(sentences))
     cut = require("rjieba", "Finding the words of Chinese").cut
+    if not sentences:
+        return np.zeros(0, bool)
     words, word_sentences = _number_words(cut, sentences)
     lengths = tokenizer.encode(list(words)).lengths[word_sentences[0]]
     totals = np.bincount(word_sentences[1], lengths, len(sentences)).astype(np.int64)

@@ -65,7 +65,7 @@ def built(text, tmp_path_factory):
 def test_rows_are_pairs_in_the_frame_of_the_tokenizer(built):
     corpus, tokenizer = Corpus(built), tiny_tokenizer()
     assert len(corpus) > 5
-    assert corpus.num_rows == sum(corpus.shard_rows)
+    assert corpus.num_rows == sum(len(corpus.shard(number).rows()) for number in range(len(corpus)))
     assert sorted(path.name for path in built.iterdir() if "safetensors" not in path.name) == [
         "inputs.jsonl", "manifest.json", "tokenizer.json", "tokenizer_config.json", "vocab.txt"
     ]  # fmt: skip
@@ -436,6 +436,11 @@ def test_text_without_rows_is_refused_and_leaves_nothing(tmp_path):
         with pytest.raises(DataError, match=message):
             build(path, tmp_path / "out", kind=kind)
         assert not (tmp_path / "out").exists()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(DataError, match="no rows can be made"):
+        build(path, tmp_path / "link", kind=kind)
+    assert not any((tmp_path / "elsewhere").iterdir())
 
 
 def test_a_directory_of_something_else_is_left_alone(text, tmp_path):

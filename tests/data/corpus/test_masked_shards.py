@@ -179,6 +179,14 @@ def test_damaged_tfrecords_are_named(text, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_chinese_files_may_hold_nothing(tmp_path):
+    pytest.importorskip("rjieba")
+    (tmp_path / "a.jsonl").write_text("\n\n", encoding="utf-8")
+    settings = {"language": "zh", "whole_words": True}
+    with pytest.raises(DataError, match="a corpus needs text"):
+        build_corpus(tmp_path / "a.jsonl", chinese_tokenizer(), tmp_path / "out", kind="documents", **settings)
+
+
 def test_tensorflow_is_not_imported_for_shards(text, tmp_path):
     code = (
         "import sys\nfrom tests.data.corpus.test_build import build\n"
